@@ -1,0 +1,1 @@
+"""The whole system on one machine, from wheels, with no container engine."""

@@ -1,0 +1,1 @@
+"""Asking a person to join, and knowing when they did."""

@@ -1,0 +1,1 @@
+"""How many licences are left, and Apple's word on it."""

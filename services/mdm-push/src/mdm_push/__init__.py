@@ -1,0 +1,1 @@
+"""Telling the device, and hearing what it did."""
