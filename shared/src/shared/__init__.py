@@ -1,0 +1,1 @@
+"""What the four services agree on: the events, and how a message is never lost or done twice."""

@@ -1,0 +1,63 @@
+"""Promise 4: an ask without an answer is asked again at its deadline, so that whatever was lost heals."""
+
+import random
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from shared.database import Database, Transaction
+
+_LIMIT = 10_000
+
+
+class AskAgain(Protocol):
+    """Ask again what is open and due.
+
+    Lock at most `limit` asks due before that time (SKIP LOCKED), append each under a new event id, move its
+    deadline, and return how many it was.
+    """
+
+    async def __call__(self, tx: Transaction, *, before: datetime, limit: int) -> int:
+        """Ask again, in one transaction."""
+        ...
+
+
+class MakeDue(Protocol):
+    """Set the deadline of every open ask to the transaction's time."""
+
+    async def __call__(self, tx: Transaction) -> object:
+        """Make everything open due, in one transaction."""
+        ...
+
+
+def deadline(now: datetime, *, seconds: float = 900.0) -> datetime:
+    """Return when to ask again: jittered, so that a lost batch does not come back as one burst."""
+    return now + timedelta(seconds=seconds * random.uniform(0.9, 1.2))  # noqa: S311 - spreads load
+
+
+class Asks:
+    """Asks again: what is due, by the clock; everything open, on demand."""
+
+    def __init__(
+        self, database: Database, *, ask_again: AskAgain, make_due: MakeDue, limit: int = _LIMIT
+    ) -> None:
+        self._database = database
+        self._ask_again = ask_again
+        self._make_due = make_due
+        self._limit = limit
+
+    async def sweep(self) -> int:
+        """Ask again for what is past its deadline, in slices, each its own transaction; return how many."""
+        total = 0
+        before = self._database.clock.now()
+        while True:
+            async with self._database.transaction() as tx:
+                count = await self._ask_again(tx, before=before, limit=self._limit)
+            total += count
+            if count < self._limit:
+                return total
+
+    async def replay_open(self) -> int:
+        """Ask again at once for everything that is open now; return how many."""
+        async with self._database.transaction() as tx:
+            await self._make_due(tx)
+        return await self.sweep()

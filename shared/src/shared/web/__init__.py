@@ -1,0 +1,26 @@
+"""What all HTTP doors have in common: problems, threads, paging, idempotent calls, health."""
+
+from shared.web.app import build_app, open_routes
+from shared.web.body_limit import takes
+from shared.web.health import Health, operations_app
+from shared.web.idempotency import Answer, IdempotencyKey, answer_once, forget_old_answers
+from shared.web.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from shared.web.thread import CorrelationId
+
+__all__ = [
+    "Answer",
+    "CorrelationId",
+    "Cursor",
+    "Health",
+    "IdempotencyKey",
+    "Limit",
+    "Page",
+    "answer_once",
+    "build_app",
+    "decode_cursor",
+    "encode_cursor",
+    "forget_old_answers",
+    "open_routes",
+    "operations_app",
+    "takes",
+]

@@ -1,0 +1,47 @@
+"""Lists come in pages: `limit` says how many, `cursor` where to go on. A cursor is opaque to callers."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel
+
+from shared.errors import Invalid
+
+Item = TypeVar("Item")
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many items a page holds at most.")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=1024, description="The `next_cursor` of the page before; none for the first."),
+]
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list; `next_cursor` is null on the last one."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+
+
+def encode_cursor(*parts: object) -> str:
+    """Return the cursor that names a place in an order by the values of its columns."""
+    text = json.dumps([part if isinstance(part, int) else str(part) for part in parts], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, *kinds: Callable[[Any], Any]) -> tuple[Any, ...] | None:
+    """Return the values that a cursor was made of, each read by its kind (`UUID`, `datetime.fromisoformat`).
+
+    None stays None: the first page. Raises Invalid, naming `cursor`, for a text that is no such cursor.
+    """
+    if cursor is None:
+        return None
+    try:
+        parts = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
+    except (ValueError, TypeError, AttributeError):
+        fields = {"cursor": "not a cursor of this list"}
+        raise Invalid("invalid", "cannot be read: cursor", fields=fields) from None

@@ -1,0 +1,130 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from shared import worker
+from shared.database import Database
+from shared.errors import Unavailable
+from shared.ids import new_id
+from shared.worker import LeaseLost, NewWork, Step, Worker, WorkerSettings, WorkRow
+from tests.shared.conftest import fetch
+
+QUICK = WorkerSettings(first_retry_seconds=0.05, longest_retry_seconds=0.1)
+
+
+@asynccontextmanager
+async def working(
+    database: Database, steps: dict[str, Step], settings: WorkerSettings = QUICK
+) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(Worker(database, steps, settings).run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        async with asyncio.timeout(10):
+            await task
+
+
+async def add(database: Database, *payloads: dict[str, Any]) -> None:
+    async with database.transaction() as tx:
+        await worker.add(tx, [NewWork("mail", payload, new_id()) for payload in payloads])
+
+
+async def until_empty(database: Database) -> None:
+    async with asyncio.timeout(10):
+        while await fetch(database, "SELECT id FROM work"):
+            await asyncio.sleep(0.02)
+
+
+async def test_each_row_is_done_once_by_however_many_workers(database: Database) -> None:
+    done: list[object] = []
+
+    async def step(row: WorkRow) -> None:
+        await asyncio.sleep(0)
+        async with database.transaction() as tx:
+            await worker.finish(tx, row)
+        done.append(row.payload["number"])
+
+    await add(database, *({"number": number} for number in range(60)))
+    async with working(database, {"mail": step}), working(database, {"mail": step}):
+        await until_empty(database)
+    assert sorted(str(number) for number in done) == sorted(str(number) for number in range(60))
+
+
+async def test_what_is_unavailable_is_tried_again_until_it_is_done(database: Database) -> None:
+    tries: list[int] = []
+
+    async def step(row: WorkRow) -> None:
+        tries.append(row.attempts)
+        if row.attempts < 3:
+            raise Unavailable("mail_relay_down")
+        async with database.transaction() as tx:
+            await worker.finish(tx, row)
+
+    await add(database, {})
+    async with working(database, {"mail": step}):
+        await until_empty(database)
+    assert tries == [0, 1, 2, 3]
+
+
+async def test_a_step_that_fails_keeps_its_row_with_the_cause(database: Database) -> None:
+    async def step(_row: WorkRow) -> None:
+        raise ValueError
+
+    await add(database, {})
+    async with working(database, {"mail": step}):
+        async with asyncio.timeout(10):
+            while not await fetch(
+                database, "SELECT id FROM work WHERE problem = 'ValueError' AND attempts > 1"
+            ):
+                await asyncio.sleep(0.02)
+
+
+async def test_a_row_goes_on_with_its_next_part(database: Database) -> None:
+    cursors: list[object] = []
+
+    async def step(row: WorkRow) -> None:
+        cursor = int(row.payload["cursor"])
+        cursors.append(cursor)
+        async with database.transaction() as tx:
+            if cursor == 3:
+                await worker.finish(tx, row)
+            else:
+                await worker.proceed(tx, row, payload={"cursor": cursor + 1}, due_at=tx.now)
+
+    await add(database, {"cursor": 0})
+    async with working(database, {"mail": step}):
+        await until_empty(database)
+    assert cursors == [0, 1, 2, 3]
+
+
+async def test_scenario_32_a_frozen_worker_that_wakes_writes_nothing(database: Database) -> None:
+    """Its lease passed to another worker meanwhile, whose outcome stands."""
+    frozen, woken = asyncio.Event(), asyncio.Event()
+    outcomes: list[str] = []
+
+    async def slow(row: WorkRow) -> None:
+        frozen.set()
+        await woken.wait()
+        with pytest.raises(LeaseLost):
+            async with database.transaction() as tx:
+                await worker.finish(tx, row)
+        outcomes.append("lost")
+
+    async def quick(row: WorkRow) -> None:
+        async with database.transaction() as tx:
+            await worker.finish(tx, row)
+        outcomes.append("done")
+
+    await add(database, {})
+    async with working(database, {"mail": slow}, WorkerSettings(concurrency=1, lease_seconds=20)):
+        await frozen.wait()
+        await fetch(database, "UPDATE work SET leased_until = now() - interval '1 second'")
+        async with working(database, {"mail": quick}):
+            await until_empty(database)
+        woken.set()
+    assert outcomes == ["done", "lost"]
