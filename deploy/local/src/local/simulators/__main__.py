@@ -1,0 +1,96 @@
+"""`python -m local.simulators`: starts the box, prints one line of JSON with its URLs, and runs until a signal."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+from local.simulators.box import DOORS, NAMES, TOPIC, Box, BoxSettings
+
+PORTS = (*DOORS, *(f"{name}-admin" for name in NAMES))
+DESCRIPTION = """
+Apple's services, devices, an identity provider and a mailbox, simulated on this machine.
+
+    apple     the App and Book Management API (https)
+    apns      the push service for device management (HTTP/2, client certificates)
+    devices   iPads and Macs that enroll at a server of yours: needs --checkin-url
+    identity  an OpenID provider that signs tokens for whoever asks at its admin door
+    mailbox   an SMTP server that keeps letters
+
+When all are ready one line of JSON is printed: the URLs, and the paths of certificates and keys.
+Each has an admin door; its /docs page lists what can be asked of it. SIGTERM or Ctrl-C ends it.
+"""
+
+
+def read_settings(chosen: argparse.Namespace, directory: Path) -> BoxSettings:
+    """Make the settings of what was chosen on the command line. Raises `ValueError` where it makes no sense."""
+    names = set(chosen.names or ["all"])
+    if "all" in names:
+        names = names - {"all"} | set(DOORS) | ({"devices"} if chosen.checkin_url else set())
+    return BoxSettings(
+        names=frozenset(names),
+        directory=directory,
+        ports={name: getattr(chosen, f"{name}_port".replace("-", "_")) for name in PORTS},
+        seed=chosen.seed,
+        topic=chosen.topic,
+        checkin_url=chosen.checkin_url,
+        connect_url=chosen.connect_url,
+        server_ca_file=chosen.server_ca_file,
+        apns_admin_url=chosen.apns_admin_url,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local.simulators",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="name", help="which of them; all unless given")
+    add("--directory", type=Path, help="keeps certificates and keys, and the authority from run to run")
+    add("--seed", type=int, default=0, help="of the ids that apple mints")
+    add("--topic", default=TOPIC, help="of the push certificate")
+    add("--checkin-url", default="", help="the server that devices enroll at")
+    add("--connect-url", default="", help="where they connect, if not at the check-in URL")
+    add("--server-ca-file", type=Path, help="whom devices trust; the box's own authority unless given")
+    add("--apns-admin-url", default="", help="the push service of devices, if not in this box")
+    for name in PORTS:
+        add(f"--{name}-port", type=int, default=0, metavar="PORT", help="a free one unless given")
+    return parser
+
+
+async def run(settings: BoxSettings) -> None:
+    """Keep the box open until SIGTERM or SIGINT."""
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with Box(settings) as box:
+        sys.stdout.write(json.dumps(box.cards) + "\n")
+        sys.stdout.flush()
+        await ended.wait()
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = _parser()
+    chosen = parser.parse_args()
+    folder = (
+        tempfile.TemporaryDirectory(prefix="simulators-")
+        if chosen.directory is None
+        else nullcontext(chosen.directory)
+    )
+    with folder as directory:
+        try:
+            settings = read_settings(chosen, Path(directory))
+        except ValueError as error:
+            parser.error(str(error))
+        asyncio.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Apple's error numbers that this simulator can answer, and the envelope they travel in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# number: (HTTP status, message). Apple's documentation "Handling error responses" and its relatives.
+ERRORS: dict[int, tuple[int, str]] = {
+    9601: (401, "Login required"),
+    9602: (400, "Invalid argument"),
+    9603: (500, "Internal error"),
+    9609: (400, "Unable to find the registered user"),
+    9621: (401, "The server token has expired"),
+    9622: (401, "Invalid authentication token"),
+    9625: (401, "The server token has been revoked"),
+    9646: (429, "Too many requests for this organization"),
+    9650: (400, "The page index is out of range"),
+    9700: (400, "The number of assets exceeds the limit"),
+    9701: (400, "The number of client user ids exceeds the limit"),
+    9702: (400, "The number of serial numbers exceeds the limit"),
+    9703: (400, "The request contains duplicate assets"),
+    9704: (400, "The request contains duplicate client user ids"),
+    9705: (400, "The request contains duplicate serial numbers"),
+    9706: (400, "The asset is not revocable"),
+    9707: (400, "The asset is not assignable to devices"),
+    9708: (400, "The event id is not known"),
+    9709: (400, "Not enough licenses are available"),
+    9710: (400, "The notification URL and its authentication token are required together"),
+    9711: (400, "The notification URL or its authentication token is too long"),
+    9712: (400, "The notification URL is not a valid https URL"),
+    9713: (400, "The metadata of mdmInfo is too long"),
+    9718: (400, "The request contains no assets"),
+    9719: (400, "The request contains neither client user ids nor serial numbers"),
+    9722: (401, "The Authorization header is malformed"),
+    9723: (400, "mdmInfo requires id, name and metadata"),
+    9724: (400, "The id of mdmInfo is too long"),
+    9725: (400, "The name of mdmInfo is too long"),
+    9726: (405, "The method is not allowed"),
+    9727: (415, "The content type is not supported"),
+    9728: (400, "The notification URL is unreachable"),
+    9729: (503, "The service is temporarily unavailable"),
+}
+
+
+class AppleError(Exception):
+    """A request that is refused as a whole: nothing was queued."""
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        status: int | None = None,
+        offenders: Mapping[str, Any] | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(number, detail)
+        self.number = number
+        self.status = status or ERRORS[number][0]
+        self.body = error_body(number, offenders=offenders, detail=detail)
+
+
+def error_body(
+    number: int, *, offenders: Mapping[str, Any] | None = None, detail: str = ""
+) -> dict[str, Any]:
+    """Apple's `ErrorResponse`; `offenders` are named as `assets`, `clientUserIds`, `serialNumbers`."""
+    message = ERRORS[number][1] if number in ERRORS else "Error"
+    body: dict[str, Any] = {
+        "errorNumber": number,
+        "errorMessage": f"{message}: {detail}" if detail else message,
+    }
+    if offenders:
+        body["errorInfo"] = dict(offenders)
+    return body

@@ -1,0 +1,120 @@
+"""Faults on command: what the next requests to a path get instead of, or besides, an honest answer."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from enum import StrEnum
+from typing import Annotated, Any, assert_never
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from starlette.responses import Response
+
+from local.simulators.apple.errors import error_body
+from local.simulators.serving import HangUp
+
+GARBAGE = b"<html><body>upstream connect error</body></html>"
+
+
+class Answer(StrEnum):
+    """How a faulty request ends on the wire."""
+
+    HONEST = "honest"  # as if nothing were wrong: with `seconds` a slow answer
+    ERROR = "error"  # `status` with Apple's error body for `error_number`
+    GARBAGE = "garbage"  # `status` with a body that is no JSON
+    TRUNCATED = "truncated"  # `status` with the first half of the honest JSON
+    NOTHING = "nothing"  # the connection closes without a byte: with `seconds` a timeout
+
+
+class RetryAfterForm(StrEnum):
+    """The two forms of RFC 9110, section 10.2.3."""
+
+    SECONDS = "seconds"
+    DATE = "date"
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """Three independent choices: is the work done (`accepted`), how long it takes, how it is answered.
+
+    `path` is relative to the base, such as `assets/associate`, or `*`; `uid` None means every library. The
+    first `skip` matching requests stay honest, the next `times` get the fault. An honest answer is always
+    accepted: nothing could be said honestly about work that was not done.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it from the class
+
+    path: str
+    answer: Answer
+    uid: str | None = None
+    times: PositiveInt = 1
+    skip: NonNegativeInt = 0
+    accepted: bool = False
+    seconds: NonNegativeFloat = 0.0
+    status: Annotated[int, Field(ge=200, le=599)] = 200
+    error_number: int = 9603
+    retry_after_seconds: int | None = None
+    retry_after_form: RetryAfterForm = RetryAfterForm.SECONDS
+
+    def does_the_work(self) -> bool:
+        """Tell whether the request is worked before it is answered falsely."""
+        return self.accepted or self.answer is Answer.HONEST
+
+    def respond(self, honest: Response) -> Response:
+        """Make the response to send in the place of `honest`."""
+        match self.answer:
+            case Answer.HONEST:
+                return honest
+            case Answer.ERROR:
+                content = json.dumps(error_body(self.error_number)).encode()
+            case Answer.GARBAGE:
+                content = GARBAGE
+            case Answer.TRUNCATED:
+                content = bytes(honest.body)[: len(honest.body) // 2]
+            case Answer.NOTHING:
+                return HangUp()
+            case _:
+                assert_never(self.answer)
+        return Response(content, self.status, headers=self._headers(), media_type="application/json")
+
+    def _headers(self) -> dict[str, str]:
+        if self.retry_after_seconds is None:
+            return {}
+        if self.retry_after_form is RetryAfterForm.SECONDS:
+            return {"Retry-After": str(self.retry_after_seconds)}
+        moment = datetime.now(UTC) + timedelta(seconds=self.retry_after_seconds)
+        return {"Retry-After": format_datetime(moment, usegmt=True)}
+
+
+class FaultScript:
+    """The faults that are still to come, oldest first."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Append to the script."""
+        self._faults.extend(faults)
+
+    def clear(self) -> None:
+        """From now on everything is honest."""
+        self._faults.clear()
+
+    def remaining(self) -> list[dict[str, Any]]:
+        """List what is still to come: path, answer and how many times."""
+        return [{"path": fault.path, "answer": fault.answer, "times": fault.times} for fault in self._faults]
+
+    def take(self, path: str, uid: str | None) -> Fault | None:
+        """Use up one fault for this request; None where it is to be served honestly."""
+        for fault in self._faults:
+            if fault.path not in {"*", path} or fault.uid not in {None, uid}:
+                continue
+            if fault.skip:
+                fault.skip -= 1
+                continue
+            fault.times -= 1
+            if not fault.times:
+                self._faults.remove(fault)
+            return fault
+        return None

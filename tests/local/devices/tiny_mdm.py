@@ -1,0 +1,79 @@
+"""A tiny MDM server for the device tests: it remembers what it was told and hands out what it was given."""
+
+import asyncio
+import plistlib
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+
+@dataclass
+class TinyMdm:
+    """`replies` go out, first come first served, instead of the honest answer."""
+
+    checkins: list[dict[str, Any]] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    tokens: dict[str, tuple[str, str]] = field(default_factory=dict)  # UDID -> (token hex, magic)
+    queues: defaultdict[str, deque[dict[str, Any]]] = field(default_factory=lambda: defaultdict(deque))
+    replies: deque[Response] = field(default_factory=deque)
+
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def reset(self) -> None:
+        self.__dict__.update(vars(TinyMdm()))
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/mdm/checkin", self.checkin, methods=["PUT"]),
+                Route("/mdm/connect", self.connect, methods=["PUT"]),
+            ]
+        )
+
+    def queue(self, udid: str, request_type: str, **arguments: Any) -> str:
+        uuid = f"{request_type}-{len(self.queues[udid])}-{len(self.reports)}"
+        command = {"RequestType": request_type, **arguments}
+        self.queues[udid].append({"CommandUUID": uuid, "Command": command})
+        return uuid
+
+    def answers_to(self, uuid: str) -> list[dict[str, Any]]:
+        return [report for report in self.reports if report.get("CommandUUID") == uuid]
+
+    async def checkin(self, request: Request) -> Response:
+        message = await self._read(request)
+        self.checkins.append(message)
+        if self.replies:
+            return self.replies.popleft()
+        if message["MessageType"] == "TokenUpdate":
+            self.tokens[message["UDID"]] = (message["Token"].hex(), message["PushMagic"])
+        return Response()
+
+    async def connect(self, request: Request) -> Response:
+        """A command stays at the head until it was reported; NotNow puts it behind the others."""
+        report = await self._read(request)
+        self.reports.append(report)
+        self.connected.set()
+        if self.replies:
+            return self.replies.popleft()
+        queue = self.queues[report["UDID"]]
+        refused = report["Status"] == "NotNow"
+        if queue and queue[0]["CommandUUID"] == report.get("CommandUUID"):
+            head = queue.popleft()
+            if refused:
+                queue.append(head)
+        if not queue or (refused and queue[0]["CommandUUID"] == report["CommandUUID"]):
+            return Response()
+        return Response(plistlib.dumps(queue[0]), media_type="application/xml")
+
+    async def _read(self, request: Request) -> dict[str, Any]:
+        self.headers.append(dict(request.headers))
+        self.bodies.append(await request.body())
+        message: dict[str, Any] = plistlib.loads(self.bodies[-1])
+        return message

@@ -1,0 +1,93 @@
+"""The command that starts the box for people who want nothing else of this project."""
+
+import asyncio
+import json
+import ssl
+import stat
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from local.simulators.box import Box, BoxSettings
+
+COMMAND = (sys.executable, "-m", "local.simulators")
+
+
+@asynccontextmanager
+async def started(*arguments: str) -> AsyncIterator[dict[str, Any]]:
+    """The process, ready; it must end by itself on SIGTERM."""
+    process = await asyncio.create_subprocess_exec(*COMMAND, *arguments, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        yield json.loads(await process.stdout.readline())
+    finally:
+        process.terminate()
+        code = await process.wait()
+    assert code == 0
+    assert await process.stdout.read() == b""
+
+
+async def test_all_doors_open_and_one_line_says_where() -> None:
+    async with started() as cards:
+        assert set(cards) == {"authority", "apple", "apns", "identity", "mailbox"}
+        trust = ssl.create_default_context(cafile=cards["authority"]["certificate_file"])
+        async with httpx2.AsyncClient(verify=trust, trust_env=False) as client:
+            assert "limits" in (await client.get(f"{cards['apple']['url']}/service/config")).json()
+            assert "keys" in (await client.get(cards["identity"]["jwks_url"])).json()
+            for name in ("apple", "apns", "identity", "mailbox"):
+                assert (await client.get(f"{cards[name]['admin_url']}/docs")).status_code == 200
+    with pytest.raises(FileNotFoundError):
+        ssl.create_default_context(cafile=cards["authority"]["certificate_file"])
+
+
+async def test_one_simulator_starts_alone_on_the_ports_asked_for(tmp_path: Path) -> None:
+    port = 20_000 + time.time_ns() % 10_000
+    async with started("mailbox", f"--mailbox-port={port}", f"--directory={tmp_path}") as cards:
+        assert set(cards) == {"authority", "mailbox"}
+        assert cards["mailbox"]["url"] == f"smtp://127.0.0.1:{port}"
+    assert stat.S_IMODE((tmp_path / "authority.key").stat().st_mode) == 0o600
+
+
+async def test_the_authority_of_a_directory_goes_on_from_run_to_run(tmp_path: Path) -> None:
+    settings = BoxSettings(names=frozenset({"identity"}), directory=tmp_path / "box")
+    authorities = set()
+    for _ in range(2):
+        async with Box(settings):
+            authorities.add((settings.directory / "authority.pem").read_bytes())
+    assert len(authorities) == 1
+
+
+async def test_devices_of_the_box_ask_its_apple_for_licenses(tmp_path: Path) -> None:
+    names = frozenset({"apple", "apns", "devices"})
+    async with Box(
+        BoxSettings(names=names, directory=tmp_path, checkin_url="https://mdm.example/mdm")
+    ) as box:
+        async with httpx2.AsyncClient(base_url=box.cards["devices"]["admin_url"], trust_env=False) as admin:
+            made = await admin.post("/devices", json={"count": 2})
+        assert len(made.json()["serials"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "checkin_url", "said"),
+    [
+        ({"printer"}, "", "not in the box: printer"),
+        ({"devices", "apns"}, "", "check-in URL"),
+        ({"devices"}, "https://mdm.example/mdm", "apns in the box"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(names: set[str], checkin_url: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        BoxSettings(names=frozenset(names), directory=tmp_path, checkin_url=checkin_url)
+
+
+async def test_the_command_says_what_is_wrong_with_its_arguments() -> None:
+    process = await asyncio.create_subprocess_exec(*COMMAND, "devices", stderr=asyncio.subprocess.PIPE)
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert b"devices need the check-in URL of a server" in said
