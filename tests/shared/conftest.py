@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from local.broker import Broker
+from local.broker import Broker, EmbeddedBroker
 from shared import outbox
 from shared.database import Database, Transaction
 from shared.events import Heard, Outgoing, Principal
@@ -46,6 +46,21 @@ async def database(new_database: NewDatabase) -> AsyncIterator[Database]:
 def kafka(broker: Broker) -> KafkaConnection:
     """The way to the session's broker."""
     return KafkaConnection(broker.bootstrap_servers, keeps_log=broker.keeps_log)
+
+
+@pytest.fixture
+async def mortal() -> AsyncIterator[EmbeddedBroker]:
+    """A broker that may be taken down: one node, so that it coordinates every group and leads every partition."""
+    broker = EmbeddedBroker(brokers=1)
+    await broker.start()
+    yield broker
+    await broker.stop()
+
+
+@pytest.fixture
+def mortal_kafka(mortal: EmbeddedBroker) -> KafkaConnection:
+    """The way to the broker that may be taken down."""
+    return KafkaConnection(mortal.bootstrap_servers, keeps_log=False, request_seconds=5)
 
 
 def asked(asset: UUID, *serials: str, entitlements: Sequence[UUID] = ()) -> AssignmentRequested:

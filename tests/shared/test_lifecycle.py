@@ -136,6 +136,19 @@ async def test_a_server_answers_over_tls_on_a_free_port(tmp_path: Path) -> None:
     await task
 
 
+async def test_an_idle_tls_client_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    authority = Authority.create("test")
+    tls = authority.issue_server(hosts=["localhost", "127.0.0.1"]).write(tmp_path, "server")
+    server = HttpServer("api", hello, address=("127.0.0.1", 0), tls=tls)
+    task = await server.start()
+    trust = ssl.create_default_context(cadata=authority.certificate_pem.decode())
+    async with httpx2.AsyncClient(verify=trust) as client:
+        await client.get(f"https://localhost:{server.port}/")
+        server.stop()
+        async with asyncio.timeout(3):
+            await task
+
+
 async def test_a_server_whose_certificate_cannot_be_read_does_not_start(tmp_path: Path) -> None:
     server = HttpServer(
         "api", hello, address=("127.0.0.1", 0), tls=(tmp_path / "no.pem", tmp_path / "no.key")

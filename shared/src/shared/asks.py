@@ -8,6 +8,9 @@ from shared.database import Database, Transaction
 
 _LIMIT = 10_000
 
+_PATIENCE = "SET LOCAL statement_timeout = '10min'"
+"""Everything open is one statement, and may be a million rows."""
+
 
 class AskAgain(Protocol):
     """Ask again what is open and due.
@@ -59,5 +62,6 @@ class Asks:
     async def replay_open(self) -> int:
         """Ask again at once for everything that is open now; return how many."""
         async with self._database.transaction() as tx:
+            await tx.raw.execute(_PATIENCE)
             await self._make_due(tx)
         return await self.sweep()

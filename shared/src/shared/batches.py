@@ -1,6 +1,6 @@
 """From the records of one poll to batches of one event type each, with the order of every key kept (pure)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared.errors import Poison
@@ -20,7 +20,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A record as it came: either `heard`, or `poison` where it cannot be read."""
+    """A record as it came: `heard`, or `poison` where it cannot be read; neither where nobody here hears its type."""
 
     place: Place
     key: bytes
@@ -44,15 +44,30 @@ class Batch:
         self.records.append(record)
         self.weight += max(1, len(record.heard.event.entitlement_ids())) if record.heard else 1
 
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Return the first and the second half."""
+        middle = len(self.records) // 2
+        return Batch(self.kind, self.records[:middle]), Batch(self.kind, self.records[middle:])
+
 
 def receive(
-    place: Place, *, key: bytes, headers: Iterable[tuple[str, bytes]], value: bytes | None
+    place: Place,
+    *,
+    key: bytes,
+    headers: Iterable[tuple[str, bytes | None]],
+    value: bytes | None,
+    heard_here: Collection[type[Event]] | None = None,
 ) -> Received:
-    """Read one record; whatever is wrong with it becomes its `poison`, never an exception."""
-    kept = tuple(headers)
+    """Read one record; whatever is wrong with it becomes its `poison`, never an exception.
+
+    Of types that are not `heard_here` (None: all are) only the envelope is read.
+    """
+    kept = tuple((name, value or b"") for name, value in headers)  # Kafka knows headers without a value
     envelope: Envelope | None = None
     try:
         envelope = read_envelope(kept)
+        if heard_here is not None and envelope.type not in {kind.__name__ for kind in heard_here}:
+            return Received(place, key, kept, value, envelope, None)
         kind = event_type(envelope)
         heard = decode(kind, envelope, key=key, value=value) if kind is not None else None
     except Poison as poison:

@@ -1,20 +1,26 @@
 """Parked records over HTTP: see them with their cause, ask for their replay, or discard them."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from shared import inbox
 from shared.auth import requires
 from shared.database import Database
 from shared.errors import NotFound
+from shared.parking import lock, remove
 from shared.web.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 
+_log = structlog.get_logger(__name__)
+
 _COLUMNS = """
-id, consumer, event_id, part, topic, partition, record_offset, convert_from(key, 'UTF8') AS key, event_type,
-entitlement_ids, reason, detail, attempts, parked_at, replay_asked_at
+id, consumer, event_id, part, topic, partition, record_offset, key, event_type, entitlement_ids, reason, detail,
+attempts, parked_at, replay_asked_at
 """
 _LIST = f"""
 SELECT {_COLUMNS} FROM parked
@@ -23,11 +29,13 @@ ORDER BY id LIMIT $4
 """
 _ONE = f"SELECT {_COLUMNS} FROM parked WHERE id = $1"
 _REPLAY = f"UPDATE parked SET replay_asked_at = $2 WHERE id = $1 RETURNING {_COLUMNS}"
-_DISCARD = f"DELETE FROM parked WHERE id = $1 RETURNING {_COLUMNS}"
 
 
 class DeadLetter(BaseModel):
-    """A parked record, without its content: that may be about a person."""
+    """A parked record, without its content: that may be about a person.
+
+    `part` 0 is the whole event, 1 those targets of it that failed, 2 those that wait behind another dead letter.
+    """
 
     id: UUID
     consumer: str
@@ -70,28 +78,32 @@ def dead_letters_router(database: Database) -> APIRouter:
     async def get_dead_letter(dead_letter_id: UUID) -> DeadLetter:
         """Show one parked record and its cause."""
         async with database.reading() as tx:
-            return _found(await tx.raw.fetchrow(_ONE, dead_letter_id), dead_letter_id)
+            return _dead_letter(_found(await tx.raw.fetchrow(_ONE, dead_letter_id)))
 
     @router.post("/{dead_letter_id}/replay", status_code=202)
     async def replay_dead_letter(dead_letter_id: UUID) -> DeadLetter:
         """Ask for it to be handled again, and what waits behind it with it; a worker does so within seconds."""
         async with database.transaction() as tx:
-            return _found(await tx.raw.fetchrow(_REPLAY, dead_letter_id, tx.now), dead_letter_id)
+            return _dead_letter(_found(await tx.raw.fetchrow(_REPLAY, dead_letter_id, tx.now)))
 
     @router.delete("/{dead_letter_id}", status_code=204)
     async def discard_dead_letter(dead_letter_id: UUID) -> None:
-        """Give it up; whoever asked asks again at his deadline."""
+        """Give it up for good; what waits behind it goes on, and whoever asked asks again at his deadline."""
         async with database.transaction() as tx:
-            _found(await tx.raw.fetchrow(_DISCARD, dead_letter_id), dead_letter_id)
+            row = _found(await tx.raw.fetchrow(_ONE, dead_letter_id))
+            await lock(tx, row["consumer"], [row["key"]])
+            await inbox.claim(tx, row["consumer"], [row["event_id"]])  # should it be delivered again
+            await remove(tx, dead_letter_id)
+        _log.warning("a dead letter was discarded", dead_letter_id=dead_letter_id, event_id=row["event_id"])
 
     return router
 
 
-def _found(row: Any, dead_letter_id: UUID) -> DeadLetter:
+def _found(row: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if row is None:
-        raise NotFound("unknown_dead_letter", f"nothing is parked under {dead_letter_id}")
-    return _dead_letter(row)
+        raise NotFound("unknown_dead_letter", "nothing is parked under this id")
+    return row
 
 
-def _dead_letter(row: Any) -> DeadLetter:
-    return DeadLetter(**dict(row))
+def _dead_letter(row: Mapping[str, Any]) -> DeadLetter:
+    return DeadLetter(**{**row, "key": row["key"].decode("utf-8", "replace")})

@@ -1,49 +1,63 @@
 """One aiokafka consumer with its edges guarded: polls are never cancelled, commits and stops are bounded."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
+from shared.bookmarks import Bookmarks, Places
 from shared.kafka import KafkaConnection
+from shared.waiting import done_before
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_EMBEDDED_SESSION = 6.0
+"""The broker in memory lets a member join again only after its session time: after a crash that is long enough."""
+
+_LAST_SECONDS = 2.0
+"""What a consumer that does not stop gets to unwind, once its tasks were cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedSettings:
-    """The consumer's times, in seconds. `rebalance` bounds how long work at hand may hold up a rebalance."""
+    """The consumer's times, in seconds.
+
+    `rebalance` bounds how long work at hand may hold up a rebalance, `lookup` what a commit or a question about
+    offsets may take, `stop` how long taking leave may take.
+    """
 
     poll_records: int = 500
     session: float = 45.0
     rebalance: float = 15.0
     heartbeat: float = 2.0
     between_polls: float = 300.0
-    commit: float = 10.0
+    lookup: float = 10.0
     stop: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """Records of one poll by partition, and the partitions whose log lost records before we read them."""
+    """Records of one poll by partition, and where the log begins now in partitions that lost unread ones."""
 
     records: Mapping[TopicPartition, list[Any]] = field(default_factory=dict)
-    lost: tuple[TopicPartition, ...] = ()
+    lost: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Waits for the work at hand before partitions go; sets flags, takes no lock, raises nothing.
+    """Waits for the work at hand before partitions go; takes no lock, raises nothing.
 
     (aiokafka logs and ignores what a listener raises, and a lock shared with the poll loop would deadlock.)
     """
 
-    def __init__(self, idle: asyncio.Event, patience: float) -> None:
-        self.assigned: set[TopicPartition] = set()
+    def __init__(self, bookmarks: Bookmarks, idle: asyncio.Event, patience: float) -> None:
+        self._bookmarks = bookmarks
         self._idle = idle
         self._patience = patience
 
@@ -55,24 +69,30 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._idle.wait()
         except TimeoutError:
             _log.warning("bus: partitions go while their work is still at hand")
+        self._bookmarks.forget()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Remember what came: its place in the log is checked before the first record is handled."""
-        self.assigned = set(assigned)
+        """Do nothing: the next poll finds them without a bookmark."""
+        del assigned
 
 
 class Feed:
-    """A member of the consumer group `group`, reading `topics`; no static membership, one assignor."""
+    """A member of the consumer group `group`, reading `topics`; no static membership, one assignor.
+
+    After any KafkaError or TimeoutError out of `poll` or `rest` a feed is to be stopped and built anew: aiokafka
+    may have moved past records that it never handed out, and its own check for a stuck poll is off.
+    """
 
     def __init__(
         self, kafka: KafkaConnection, *, group: str, topics: Iterable[str], settings: FeedSettings
     ) -> None:
+        session = settings.session if kafka.keeps_log else min(settings.session, _EMBEDDED_SESSION)
         self._settings = settings
         self._idle = asyncio.Event()
         self._idle.set()
-        self._listener = _Listener(self._idle, settings.rebalance * 0.8)
-        self._poll: asyncio.Task[dict[TopicPartition, list[Any]]] | None = None
-        self._next: dict[TopicPartition, int] = {}
+        self._bookmarks = Bookmarks()
+        self._listener = _Listener(self._bookmarks, self._idle, settings.rebalance * 0.8)
+        self._poll: asyncio.Task[Polled] | None = None
         self._topics = sorted(topics)
         self._options: dict[str, Any] = {
             **kafka.options(),
@@ -80,7 +100,7 @@ class Feed:
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
             "partition_assignment_strategy": (StickyPartitionAssignor,),
-            "session_timeout_ms": round(settings.session * 1000),
+            "session_timeout_ms": round(session * 1000),
             "rebalance_timeout_ms": round(settings.rebalance * 1000),
             "heartbeat_interval_ms": round(settings.heartbeat * 1000),
             "max_poll_interval_ms": round(settings.between_polls * 1000),
@@ -90,34 +110,33 @@ class Feed:
         self._consumer: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
-        """Join the group. Blocks until the first assignment, so it runs in the background of readiness."""
+        """Join the group. Blocks until the first assignment, so it runs in the background of readiness.
+
+        Raises KafkaError and OSError; `stop` is due then too, and when this was cancelled.
+        """
         self._consumer = AIOKafkaConsumer(**self._options)
         self._consumer.subscribe(self._topics, listener=self._listener)
-        await self._consumer.start()
+        await _own(self._consumer.start())
 
     async def poll(self, stop: asyncio.Event, seconds: float) -> Polled:
         """Return the next records, or none after about this many seconds or once `stop` is set.
 
         The poll itself is never cancelled (that would switch off aiokafka's own protection): when `stop`
-        comes first, it is left to end by itself. Raises KafkaError.
+        comes first, it is left to end by itself. Raises KafkaError and TimeoutError.
         """
-        consumer = self._joined()
         if self._poll is None:
-            self._poll = asyncio.create_task(
-                consumer.getmany(timeout_ms=round(seconds * 1000), max_records=self._settings.poll_records)
-            )
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({self._poll, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-        if not self._poll.done():
+            self._poll = asyncio.create_task(self._next(self._joined(), seconds))
+        if not await done_before(stop, self._poll):
             return Polled()
         polled, self._poll = self._poll, None
-        records = polled.result()
-        lost = await self._lost(consumer, records)
-        self._next.update({partition: got[-1].offset + 1 for partition, got in records.items() if got})
-        return Polled(records, lost)
+        return polled.result()
+
+    async def behind(self) -> bool:
+        """Say whether there are records beyond those polled. Raises KafkaError and TimeoutError."""
+        consumer = self._joined()
+        async with asyncio.timeout(self._settings.lookup):
+            ends = await consumer.end_offsets(consumer.assignment())
+            return any([await consumer.position(partition) < end for partition, end in ends.items()])
 
     def busy(self) -> None:
         """Say that records are being handled: a rebalance waits for `idle`."""
@@ -134,61 +153,104 @@ class Feed:
         if not wanted:
             return
         try:
-            async with asyncio.timeout(self._settings.commit):
+            async with asyncio.timeout(self._settings.lookup):
                 await self._joined().commit(wanted)
         except (TimeoutError, KafkaError) as error:
             _log.warning("bus: offsets were not committed", cause=type(error).__name__)
 
-    async def rest(self, seconds: float) -> None:
-        """Fetch nothing for a while, but stay a member: everything assigned is paused and polled empty."""
+    async def rest(self, stop: asyncio.Event, seconds: float) -> None:
+        """Fetch nothing for a while or until `stop`, but stay a member: what is assigned is paused and polled.
+
+        Nothing is under way meanwhile, so a rebalance does not wait. Raises KafkaError.
+        """
         consumer = self._joined()
+        was_busy = not self._idle.is_set()
+        self.idle()
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while (left := until - loop.time()) > 0:
+        while (left := until - loop.time()) > 0 and not stop.is_set():
             consumer.pause(*consumer.assignment())
-            records = await consumer.getmany(timeout_ms=max(1, round(min(left, 1.0) * 1000)))
+            records = await _own(consumer.getmany(timeout_ms=max(1, round(min(left, 1.0) * 1000))))
             for partition, got in records.items():  # came with a rebalance: read again later
                 consumer.seek(partition, got[0].offset)
         consumer.resume(*consumer.assignment())
+        if was_busy:
+            self.busy()
 
     async def stop(self) -> None:
-        """Leave the group, in bounded time."""
+        """Leave the group, in bounded time. Harmless when it was never joined."""
         consumer, self._consumer = self._consumer, None
         if consumer is None:
             return
-        if self._poll is not None:
-            await asyncio.wait({self._poll}, timeout=1.0)
         stopping = asyncio.create_task(consumer.stop())
         await asyncio.wait({stopping}, timeout=self._settings.stop)
-        # A fetch in back-off makes stop() raise CancelledError and skip closing the client (aiokafka 647).
-        if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
-            stopping.cancel()
-            await asyncio.wait({asyncio.create_task(consumer._client.close())}, timeout=2.0)  # noqa: SLF001
-        if self._poll is not None and self._poll.done() and not self._poll.cancelled():
-            self._poll.exception()  # seen: it ended with the consumer
+        if not _ended_well(stopping):
+            await _tear_down(consumer, stopping)
+        if self._poll is not None:
+            self._poll.cancel()  # it may wait for an assignment that never comes; nobody polls this one again
+            await asyncio.wait({self._poll})
+            _ended_well(self._poll)
 
     def _joined(self) -> AIOKafkaConsumer:
         if self._consumer is None:
             raise RuntimeError("the feed is polled before it was started")
         return self._consumer
 
-    async def _lost(
-        self, consumer: AIOKafkaConsumer, records: Mapping[TopicPartition, list[Any]]
-    ) -> tuple[TopicPartition, ...]:
-        """Return the partitions of which records are gone that we had not read.
+    async def _next(self, consumer: AIOKafkaConsumer, seconds: float) -> Polled:
+        records = await _own(
+            consumer.getmany(timeout_ms=round(seconds * 1000), max_records=self._settings.poll_records)
+        )
+        lost = await self._look_up(consumer)
+        return Polled(records, {**lost, **self._bookmarks.move(records)})
 
-        Compare where we meant to go on with where the log begins (after an assignment) and with what came.
-        """
-        new, self._listener.assigned = self._listener.assigned, set()
-        for partition in new & consumer.assignment():
-            committed = await consumer.committed(partition)
-            if committed is not None:
-                self._next[partition] = committed
-            else:
-                self._next.pop(partition, None)
-        begins = await consumer.beginning_offsets(sorted(new)) if new else {}
-        first = {**begins, **{partition: got[0].offset for partition, got in records.items() if got}}
-        return tuple(
-            partition for partition, offset in sorted(first.items())
-            if offset > self._next.get(partition, offset)
-        )  # fmt: skip
+    async def _look_up(self, consumer: AIOKafkaConsumer) -> Places:
+        """Place the bookmarks of partitions that are new to us; return those that lost records unread."""
+        new = self._bookmarks.missing(consumer.assignment())
+        if not new:
+            return {}
+        async with asyncio.timeout(self._settings.lookup):
+            committed = await asyncio.gather(*(consumer.committed(partition) for partition in new))
+            begins = await consumer.beginning_offsets(new)
+        return self._bookmarks.place(dict(zip(new, committed, strict=True)), begins)
+
+
+async def _own(of_aiokafka: Coroutine[Any, Any, T]) -> T:
+    """Await something of aiokafka's. Raises KafkaError where it says that it was cancelled, and was not by us.
+
+    (Its coordination ends so, for instance, when it is asked to rejoin while it leaves the group.)
+    """
+    task = asyncio.create_task(of_aiokafka)
+    try:
+        await asyncio.wait({task})
+    finally:
+        task.cancel()
+    if task.cancelled():
+        raise KafkaError("the consumer came to its end by itself")
+    return task.result()
+
+
+async def _tear_down(consumer: AIOKafkaConsumer, stopping: asyncio.Task[None]) -> None:
+    """End what a stop left: its tasks would go on and connect again.
+
+    A stop hangs while brokers are down; a fetch in back-off makes it raise CancelledError and skip closing the
+    client (aiokafka issue 647).
+    """
+    tasks = {task for task in (stopping, *_tasks_of(consumer)) if not task.done()}
+    for task in tasks:
+        task.cancel()
+    closing = asyncio.create_task(consumer._client.close())  # noqa: SLF001 - there is no public way
+    await asyncio.wait({closing, *tasks}, timeout=_LAST_SECONDS)
+    _ended_well(stopping)
+
+
+def _tasks_of(consumer: AIOKafkaConsumer) -> Iterable[asyncio.Task[Any]]:
+    """Return the tasks that a consumer keeps to itself."""
+    parts = [getattr(consumer, part) for part in ("_coordinator", "_fetcher")]
+    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_fetch_task")
+    tasks = [getattr(part, name, None) for part in parts for name in names]
+    return [task for task in (*tasks, *getattr(parts[1], "_pending_tasks", ())) if task is not None]
+
+
+def _ended_well(task: asyncio.Task[Any]) -> bool:
+    """Say so, and take note of its exception, which asyncio would complain of otherwise."""
+    return task.done() and not task.cancelled() and task.exception() is None

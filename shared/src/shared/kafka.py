@@ -25,6 +25,9 @@ class KafkaConnection:
     certificate_file: Path | None = None
     key_file: Path | None = None
     keeps_log: bool = True
+    request_seconds: float = 20.0
+    """What a broker gets to answer, or to take a connection: connections are made one after the other, so a
+    broker that swallows everything holds up the others for as long. More than a rebalance takes."""
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> Self:
@@ -47,7 +50,7 @@ class KafkaConnection:
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,
             "security_protocol": self.security_protocol,
-            "request_timeout_ms": 20_000,
+            "request_timeout_ms": round(self.request_seconds * 1000),
         }
         if self.security_protocol.endswith("SSL"):
             options["ssl_context"] = self._ssl_context()

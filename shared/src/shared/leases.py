@@ -59,7 +59,7 @@ class Leases:
             now = await tx.raw.fetchval("SELECT clock_timestamp()")
             until = now + timedelta(seconds=self._seconds)
             await tx.raw.execute(_HERE, self.owner, now)
-            await tx.raw.execute(_GONE, now - 2 * (until - now))
+            await tx.raw.execute(_GONE, now - (until - now))  # its leases are over, it has no share any more
             await tx.raw.execute(_BUCKETS, BUCKETS)
             relays = await tx.raw.fetchval("SELECT count(*) FROM outbox_relay")
             share = -(-BUCKETS // relays)

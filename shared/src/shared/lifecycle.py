@@ -18,6 +18,7 @@ from typing import Protocol
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +106,7 @@ class HttpServer:
             app,
             ssl_certfile=certificate,
             ssl_keyfile=key,
+            http=HttpToolsProtocol,
             timeout_graceful_shutdown=drain_seconds,
             lifespan="off",
             ws="none",
@@ -159,9 +161,20 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.up.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cut idle connections first: a TLS client that is not reading never answers the closing, however long."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, HttpToolsProtocol) and _is_idle(connection):
+                connection.transport.abort()
+        await super().shutdown(sockets)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _is_idle(connection: HttpToolsProtocol) -> bool:
+    return bool(getattr(connection.cycle, "response_complete", True))  # there is no cycle before the first request
 
 
 class Lifecycle:

@@ -36,6 +36,9 @@ READY = Gauge("ready", "1 while /readyz says yes.")
 EVENTS_PUBLISHED = Counter("events_published_total", "Events that the relay brought to Kafka.")
 EVENTS_HANDLED = Counter("events_handled_total", "Events handled.", ("consumer", "type"))
 EVENTS_PARKED = Counter("events_parked_total", "Events parked for a fault of their own.", ("consumer",))
+EVENTS_UNKNOWN = Counter(
+    "events_unknown_total", "Events of types that this build does not know: ignored.", ("consumer",)
+)
 RECORDS_LOST = Counter(
     "records_lost_total", "Partitions of which records were gone before they were read.", ("consumer",)
 )
@@ -46,7 +49,31 @@ PARKED_ROWS = Gauge("parked_rows", "Parked records.", ("consumer",))
 
 # Work with outside parties.
 WORK_DONE = Counter("work_done_total", "Steps that came to their end.", ("kind",))
+WORK_OLDEST_SECONDS = Gauge("work_oldest_seconds", "For how long the oldest due row of work has been due.")
 WORK_POSTPONED = Counter("work_postponed_total", "Steps that are to be tried again.", ("kind",))
+
+# Assignments and the entitlements they cover.
+ASSIGNMENTS_REFUSED = Counter(
+    "assignments_refused_total", "Assignments refused as a whole, by slug.", ("refusal",)
+)
+ENTITLEMENTS_MOVED = Counter(
+    "entitlements_moved_total", "Entitlements by the state they came to, and its cause.", ("state", "cause")
+)
+
+# Licences, and Apple's App and Book service.
+LICENSES_TOLD = Counter(
+    "licenses_told_total",
+    "Targets told of, by answer and, where it is a no, its cause.",
+    ("answer", "cause"),
+)
+APPLE_REQUESTS = Counter(
+    "apple_requests_total",
+    "Requests to Apple's App and Book service, by endpoint and outcome.",
+    ("endpoint", "outcome"),
+)
+APPLE_NOTIFICATIONS = Counter(
+    "apple_notifications_total", "Apple's notifications: kept, malformed, with a wrong secret.", ("outcome",)
+)
 
 # Invitations and their letters.
 INVITATIONS_MOVED = Counter("invitations_moved_total", "Invitations by the state they came to.", ("state",))
@@ -61,4 +88,6 @@ DEVICE_REQUESTS = Counter(
 )
 PUSHES = Counter("pushes_total", "Wake-ups, by what APNs answered: accepted, or the reason.", ("answer",))
 PUSHES_IN_FLIGHT = Gauge("pushes_in_flight", "Wake-ups that APNs has not answered yet.")
-PUSH_TOPICS_PAUSED = Gauge("push_topics_paused", "Topics whose wake-ups are held back: certificate or set-up.")
+PUSH_TOPICS_PAUSED = Gauge(
+    "push_topics_paused", "Topics whose wake-ups are held back: certificate or set-up."
+)

@@ -12,7 +12,10 @@ from shared.events.registry import encode
 from shared.ids import new_id
 from shared.locks import Rung
 from shared.tables import BUCKETS
-from shared.trace import traceparent
+from shared.trace import trace_of
+
+MOST_BYTES = 900_000
+"""Of one record: below the broker's own limit of 1 MiB, which would refuse it for ever and hold up all behind it."""
 
 _INSERT = """
 INSERT INTO outbox (bucket, topic, key, headers, value, created_at)
@@ -32,19 +35,27 @@ class Record:
     headers: Headers
     value: bytes | None
 
+    def size(self) -> int:
+        """Return its bytes."""
+        headers = sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.key) + len(self.value or b"") + headers
+
 
 async def append(tx: Transaction, outgoing: Sequence[Outgoing]) -> None:
     """Append events, in this order. No lock may be taken in the transaction afterwards (Rung.OUTBOX).
 
-    Events of one key are published in the order in which their transactions held the key's locks.
+    Events of one key are published in the order in which their transactions held the key's locks. An event goes
+    on with the trace of the event that caused it, else with that of the present task.
     """
     await append_records(tx, [_record(tx, each) for each in outgoing])
 
 
 async def append_records(tx: Transaction, records: Sequence[Record]) -> None:
-    """Append ready-made records: a dead letter keeps the bytes that came."""
+    """Append ready-made records: a dead letter keeps the bytes that came. Raises ValueError above MOST_BYTES."""
     if not records:
         return
+    if too_large := [record for record in records if record.size() > MOST_BYTES]:
+        raise ValueError(f"a record of {too_large[0].size()} bytes for {too_large[0].topic} is too large")
     tx.reach(Rung.OUTBOX)
     await tx.raw.execute(
         _INSERT,
@@ -85,6 +96,6 @@ def _record(tx: Transaction, outgoing: Outgoing) -> Record:
         correlation_id=outgoing.correlation_id,
         causation_id=outgoing.causation_id,
         sequence=outgoing.sequence,
-        traceparent=traceparent.get(),
+        traceparent=trace_of(outgoing.causation_id),
     )
     return Record(event.topic.name, event.key().encode(), envelope.headers(), encode(event))

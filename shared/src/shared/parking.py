@@ -1,57 +1,66 @@
 """Parked records: what could not be handled waits here, visible, and only its own entitlements wait behind it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
-from uuid import UUID
+from uuid import UUID, uuid5
 
-from shared.batches import Received
+from shared.batches import Place, Received
 from shared.database import Transaction
 from shared.ids import new_id
 from shared.locks import advisory_key
-from shared.outbox import Record, append_records, pack, unpack
+from shared.outbox import MOST_BYTES, Record, append_records, pack
 from shared.topics import dead_letters, named
 
 WHOLE = 0
 """The part of a parked row that holds the whole event; such a row has not claimed the inbox."""
 
-SOME_TARGETS = 1
-"""The part that holds some targets of an event whose other targets were done with the claim."""
+FAILED = 1
+"""The part that holds the targets that failed of an event whose other targets were done with the claim."""
+
+FOLLOWING = 2
+"""The part that holds the targets that wait behind parked ones; the event's other targets had their turn."""
 
 FOLLOWS = "follows"
-"""The reason of a record that is in order itself, but waits behind a parked one of the same entitlement."""
+"""The reason of what is in order itself, but waits behind a parked record of the same entitlement."""
+
+_STRANGERS = UUID("0c3b7e52-6a3c-5a52-8a54-5f9d1d0e7b11")
 
 _PARK = """
 INSERT INTO parked (id, consumer, event_id, part, topic, partition, record_offset, key, headers, value, sealed,
                     event_type, entitlement_ids, reason, detail, attempts, parked_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $16)
+SELECT id, $1, event_id, part, topic, partition, record_offset, key, headers, value, sealed,
+       event_type, string_to_array(entitlement_ids, ',')::uuid[], reason, detail, 1, $2
+FROM unnest($3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::int[], $8::bigint[], $9::bytea[], $10::bytea[],
+            $11::bytea[], $12::boolean[], $13::text[], $14::text[], $15::text[], $16::text[])
+     AS row (id, event_id, part, topic, partition, record_offset, key, headers, value, sealed, event_type,
+             entitlement_ids, reason, detail)
 ON CONFLICT ON CONSTRAINT parked_once DO NOTHING RETURNING id
+"""
+_CROWDED = "SELECT DISTINCT key FROM parked WHERE consumer = $1 AND key = ANY ($2::bytea[])"
+_CROWD = "SELECT key, event_id, entitlement_ids FROM parked WHERE consumer = $1 AND key = ANY ($2::bytea[])"
+_LOCK = "SELECT pg_advisory_xact_lock(lock) FROM unnest($1::bigint[]) AS lock"
+_KEEP = """
+UPDATE parked SET part = $2, value = $3, entitlement_ids = $4::uuid[], attempts = attempts + 1,
+                  reason = $5, detail = $6
+WHERE id = $1
+"""
+_CALL = """
+UPDATE parked AS follower SET replay_asked_at = $2 FROM parked AS head
+WHERE head.id = $1 AND (follower.consumer, follower.key, follower.reason) = (head.consumer, head.key, 'follows')
 """
 
 
 class Seal(Protocol):
     """Seals what a restricted topic carried, so that a parked row shows nothing."""
 
-    def seal(self, plaintext: bytes, *, table: str, column: str, row_id: str) -> bytes:
+    def seal(self, plaintext: bytes, *, table: str, column: str, row_id: UUID | str) -> bytes:
         """Return the sealed bytes, bound to their place."""
         ...
 
-    def open(self, sealed: bytes, *, table: str, column: str, row_id: str) -> Any:
+    def open(self, sealed: bytes, *, table: str, column: str, row_id: UUID | str) -> Any:
         """Return the secret whose `reveal()` gives the bytes back."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ParkedRow:
-    """A parked record, or the parked targets of one."""
-
-    id: UUID
-    event_id: UUID
-    part: int
-    received: Mapping[str, Any]
-    entitlement_ids: frozenset[UUID]
-    reason: str
-    replay_asked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,73 +71,138 @@ class Trouble:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What is to be parked: a record whose event tells only the targets to park, and its value cut likewise."""
+
+    record: Received
+    trouble: Trouble
+    part: int = WHOLE
+    value: bytes | None = None
+
+    def event_id(self) -> UUID:
+        """Return the event's id; a record that has none gets the same one each time it is read."""
+        if self.record.envelope is not None:
+            return self.record.envelope.event_id
+        place = self.record.place
+        return uuid5(_STRANGERS, f"{place.topic}/{place.partition}/{place.offset}")
+
+    def entitlement_ids(self) -> tuple[UUID, ...]:
+        """Return the entitlements that wait; none where nobody can read whose they are."""
+        return self.record.heard.event.entitlement_ids() if self.record.heard is not None else ()
+
+
+@dataclass(slots=True)
+class Crowd:
+    """What is parked under one key: the events themselves, and the entitlements that wait behind them."""
+
+    event_ids: set[UUID] = field(default_factory=set)
+    waiting: set[UUID] = field(default_factory=set)
+
+
 class Parking:
-    """The parked rows of one consumer, and its dead-letter topic."""
+    """The parked rows of one consumer, and its dead-letter topic.
+
+    `seal` is needed where a restricted topic is heard: its records are parked sealed, or not at all.
+    """
 
     def __init__(self, consumer: str, service: str, seal: Seal | None = None) -> None:
         self.consumer = consumer
         self._dead_letters = dead_letters(service).name
         self._seal = seal
 
-    async def park(
-        self,
-        tx: Transaction,
-        record: Received,
-        trouble: Trouble,
-        *,
-        part: int = WHOLE,
-        value: bytes | None = None,
-    ) -> None:
-        """Park a record (or, as `value`, some targets of it) and tell the dead-letter topic, in `tx`."""
-        row_id = new_id()
-        restricted = _restricted(record.place.topic)
-        body = record.value if value is None else value
-        if restricted and body is not None and self._seal is not None:
-            body = self._seal.seal(body, table="parked", column="value", row_id=str(row_id))
-        event_id = record.envelope.event_id if record.envelope is not None else _stand_in(record)
-        ids = list(record.heard.event.entitlement_ids()) if record.heard is not None else []
-        parked = await tx.raw.fetchval(
-            _PARK, row_id, self.consumer, event_id, part, record.place.topic, record.place.partition,
-            record.place.offset, record.key, pack(record.headers), body, restricted,
-            record.envelope.type if record.envelope is not None else "", ids, trouble.reason, trouble.detail, tx.now,
-        )  # fmt: skip
-        if parked is not None and trouble.reason != FOLLOWS:
-            await append_records(tx, [self._dead_letter(record, trouble, shown=not restricted)])
+    async def park(self, tx: Transaction, parcels: Sequence[Parcel]) -> int:
+        """Park what is not parked yet, and tell the dead-letter topic of it, in `tx`; return how many it was."""
+        if not parcels:
+            return 0
+        rows = {new_id(): parcel for parcel in parcels}
+        parked = await tx.raw.fetch(_PARK, self.consumer, tx.now, *self._columns(rows))
+        told = [rows[row["id"]] for row in parked if rows[row["id"]].trouble.reason != FOLLOWS]
+        await append_records(tx, [self._dead_letter(parcel) for parcel in told])
+        return len(parked)
 
-    async def crowded(self, tx: Transaction, keys: Iterable[bytes]) -> dict[bytes, list[ParkedRow]]:
-        """Return the parked rows of these keys, with a lock that keeps replay and consumer apart."""
-        found = await tx.raw.fetch(
-            "SELECT DISTINCT key FROM parked WHERE consumer = $1 AND key = ANY ($2::bytea[])",
-            self.consumer,
-            list(set(keys)),
-        )
+    async def keep(self, tx: Transaction, row_id: UUID, parcel: Parcel) -> None:
+        """Leave only the parcel of a parked row, and call what follows the rest; count the attempt."""
+        value = self._sealed(row_id, parcel)
+        ids = list(parcel.entitlement_ids())
+        reason, detail = _plain(parcel.trouble.reason), _plain(parcel.trouble.detail)
+        await tx.raw.execute(_KEEP, row_id, parcel.part, value, ids, reason, detail)
+        await tx.raw.execute(_CALL, row_id, tx.now)
+
+    async def crowds(self, tx: Transaction, keys: Iterable[bytes]) -> dict[bytes, Crowd]:
+        """Return what is parked under these keys, under their locks."""
+        found = await tx.raw.fetch(_CROWDED, self.consumer, list(set(keys)))
         if not found:
             return {}
-        return {
-            row["key"]: await self.locked(tx, row["key"]) for row in sorted(found, key=lambda row: row["key"])
-        }
+        crowded = sorted(row["key"] for row in found)
+        await lock(tx, self.consumer, crowded)
+        crowds: dict[bytes, Crowd] = {}
+        for row in await tx.raw.fetch(_CROWD, self.consumer, crowded):
+            crowd = crowds.setdefault(row["key"], Crowd())
+            crowd.event_ids.add(row["event_id"])
+            crowd.waiting.update(row["entitlement_ids"])
+        return crowds
 
-    async def locked(self, tx: Transaction, key: bytes) -> list[ParkedRow]:
-        """Take the advisory lock on (consumer, key) and return the key's rows, oldest first."""
-        await tx.raw.execute("SELECT pg_advisory_xact_lock($1)", advisory_key(self.consumer, key.hex()))
-        rows = await tx.raw.fetch(
-            "SELECT * FROM parked WHERE consumer = $1 AND key = $2 ORDER BY id", self.consumer, key
+    async def forget(self, tx: Transaction, keys: Sequence[bytes]) -> None:
+        """Remove what is parked of people who were erased: a tombstone of theirs was handled."""
+        await tx.raw.execute(
+            "DELETE FROM parked WHERE consumer = $1 AND key = ANY ($2::bytea[])", self.consumer, keys
         )
-        return [_parked_row(row) for row in rows]
 
-    def value_of(self, row: ParkedRow) -> bytes | None:
-        """Return a parked row's value as it came."""
-        value: bytes | None = row.received["value"]
-        if not row.received["sealed"] or value is None or self._seal is None:
+    async def count(self, tx: Transaction) -> int:
+        """Return how many rows are parked."""
+        count: int = await tx.raw.fetchval("SELECT count(*) FROM parked WHERE consumer = $1", self.consumer)
+        return count
+
+    def content(self, row: Mapping[str, Any]) -> bytes | None:
+        """Return the value of a parked row as it came."""
+        value: bytes | None = row["value"]
+        if not row["sealed"] or value is None:
             return value
-        revealed: bytes = self._seal.open(value, table="parked", column="value", row_id=str(row.id)).reveal()
+        revealed: bytes = (
+            self._the_seal().open(value, table="parked", column="value", row_id=row["id"]).reveal()
+        )
         return revealed
 
-    def _dead_letter(self, record: Received, trouble: Trouble, *, shown: bool) -> Record:
-        place = record.place
+    def _columns(self, rows: Mapping[UUID, Parcel]) -> list[list[Any]]:
+        """Return the columns of `_PARK` behind the consumer and the time."""
+        records = [parcel.record for parcel in rows.values()]
+        parcels = list(rows.values())
+        return [
+            list(rows),
+            [parcel.event_id() for parcel in parcels],
+            [parcel.part for parcel in parcels],
+            [record.place.topic for record in records],
+            [record.place.partition for record in records],
+            [record.place.offset for record in records],
+            [record.key for record in records],
+            [pack(record.headers) for record in records],
+            [self._sealed(row_id, parcel) for row_id, parcel in rows.items()],
+            [_restricted(record.place) for record in records],
+            [_plain(record.envelope.type) if record.envelope else "" for record in records],
+            [",".join(map(str, parcel.entitlement_ids())) for parcel in parcels],
+            [_plain(parcel.trouble.reason) for parcel in parcels],
+            [_plain(parcel.trouble.detail) for parcel in parcels],
+        ]
+
+    def _sealed(self, row_id: UUID, parcel: Parcel) -> bytes | None:
+        """Return the value to store: sealed, where it came from a restricted topic."""
+        value = parcel.record.value if parcel.value is None else parcel.value
+        if value is None or not _restricted(parcel.record.place):
+            return value
+        return self._the_seal().seal(value, table="parked", column="value", row_id=row_id)
+
+    def _the_seal(self) -> Seal:
+        if self._seal is None:
+            raise RuntimeError("records of a restricted topic are parked sealed, and here is no seal")
+        return self._seal
+
+    def _dead_letter(self, parcel: Parcel) -> Record:
+        """Return the record as it came, with the reason; of a restricted or very large one only the headers."""
+        record, place = parcel.record, parcel.record.place
         why = {
-            "md_reason": trouble.reason,
-            "md_detail": trouble.detail,
+            "md_reason": parcel.trouble.reason,
+            "md_detail": parcel.trouble.detail,
             "md_consumer": self.consumer,
             "md_topic": place.topic,
             "md_partition": str(place.partition),
@@ -136,36 +210,31 @@ class Parking:
             "md_attempts": "1",
         }
         headers = [*record.headers, *((name, value.encode()) for name, value in why.items())]
-        return Record(self._dead_letters, record.key, headers, record.value if shown else b"")
+        letter = Record(self._dead_letters, record.key, headers, record.value)
+        if _restricted(place) or letter.size() > MOST_BYTES:
+            return Record(self._dead_letters, record.key, headers, None)
+        return letter
 
 
-def waits_behind(rows: Sequence[ParkedRow]) -> frozenset[UUID]:
-    """Return the entitlements for which later records of the same key must wait."""
-    return frozenset().union(*(row.entitlement_ids for row in rows))
+async def lock(tx: Transaction, consumer: str, keys: Sequence[bytes]) -> None:
+    """Take the advisory locks on (consumer, key) that keep replay and consumer apart, in one order for everybody."""
+    locks = sorted(advisory_key(consumer, key.hex()) for key in keys)
+    await tx.raw.execute(_LOCK, locks)
 
 
-def _restricted(topic: str) -> bool:
+async def remove(tx: Transaction, row_id: UUID) -> None:
+    """Remove a row, and ask for the replay of what follows it: so nothing ever waits behind nothing."""
+    await tx.raw.execute(_CALL, row_id, tx.now)
+    await tx.raw.execute("DELETE FROM parked WHERE id = $1", row_id)
+
+
+def _restricted(place: Place) -> bool:
     try:
-        return named(topic).restricted
+        return named(place.topic).restricted
     except KeyError:
         return False
 
 
-def _stand_in(record: Received) -> UUID:
-    """Return an id for a record that has none: the same record gives the same id."""
-    return UUID(
-        int=advisory_key(record.place.topic, str(record.place.partition), str(record.place.offset)) + 2**63
-    )
-
-
-def _parked_row(row: Mapping[str, Any]) -> ParkedRow:
-    received = {name: row[name] for name in ("topic", "partition", "record_offset", "key", "value", "sealed")}
-    return ParkedRow(
-        id=row["id"],
-        event_id=row["event_id"],
-        part=row["part"],
-        received={**received, "headers": unpack(row["headers"])},
-        entitlement_ids=frozenset(row["entitlement_ids"]),
-        reason=row["reason"],
-        replay_asked=row["replay_asked_at"] is not None,
-    )
+def _plain(text: str) -> str:
+    """Return a stranger's text as PostgreSQL can hold it."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")

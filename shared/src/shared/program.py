@@ -1,74 +1,90 @@
-"""The program of a service: its three verbs, from the environment to the exit code."""
+"""A service as a program: the three verbs of its command line, the same for all four."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import gc
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
-from shared import logs, migrate
+import structlog
+
+from shared import migrate, topics
 from shared.command import Replay, run_command
 from shared.database import Database
 from shared.kafka import KafkaConnection
 from shared.lifecycle import Role
+from shared.logs import configure
+from shared.replay import ask_for_all
 from shared.service import Process, Service
 from shared.settings import ServiceSettings, load
 from shared.topic_admin import ensure_topics
-from shared.topics import owned_by
 from shared.vault import Vault
 
-Settings = TypeVar("Settings", bound=ServiceSettings)
+log = structlog.get_logger(__name__)
+
+S = TypeVar("S", bound=ServiceSettings)
+
+_OBJECTS_BETWEEN_LOOKS = 50_000
+
+Wire = Callable[[S, Database, Vault], AbstractAsyncContextManager[Service]]
+"""Builds a service from what it is given, and takes leave of its outside party at the end."""
 
 
-class Program(Generic[Settings]):
-    """What `<service> serve | migrate | replay` does; `build` wires the service from its surroundings."""
+class Program(Generic[S]):
+    """`<name> serve | migrate | replay`; `package` holds the migrations and `wire` draws the service."""
 
-    def __init__(
-        self, name: str, settings: type[Settings], build: Callable[[Settings, Database, Vault], Service]
-    ) -> None:
+    def __init__(self, name: str, *, package: str, settings: type[S], wire: Wire[S]) -> None:
         self._name = name
+        self._package = package
         self._settings = settings
-        self._build = build
+        self._wire = wire
 
     def run(self) -> int:
         """Do what the command line says and return the exit code."""
         return run_command(self._name, serve=self.serve, migrate=self.migrate, replay=self.replay)
 
     async def serve(self, role: Role) -> int:
-        """Run until a signal."""
-        settings, vault = self._surroundings()
-        service = self._build(settings, _database(settings), vault)
-        return await Process(service, settings, vault=vault, role=role).serve()
+        """Serve until a signal and return the exit code."""
+        settings = self._load()
+        vault = Vault.load(settings.vault_keys_file)
+        database = _database(settings)
+        async with self._wire(settings, database, vault) as service:
+            calm_the_collector()
+            return await Process(service, settings, vault=vault, role=role).serve()
 
     async def migrate(self) -> None:
         """Bring the database and this service's topics to what this build needs."""
-        settings, _ = self._surroundings()
-        package = self._build.__module__.partition(".")[0]
-        await migrate.migrate(settings.database_url.get_secret_value(), package=package)
-        await ensure_topics(KafkaConnection.of(settings), owned_by(self._name))
+        settings = self._load()
+        await migrate.migrate(settings.database_url.get_secret_value(), package=self._package)
+        await ensure_topics(KafkaConnection.of(settings), topics.owned_by(self._name))
 
     async def replay(self, what: Replay) -> None:
-        """Ask again for everything open, or mark everything parked for the worker to handle again."""
-        settings, vault = self._surroundings()
-        async with _closing(_database(settings)) as database:
-            asks = self._build(settings, database, vault).asks
-            if what is Replay.OPEN and asks is not None:
-                await asks.replay_open()
-            if what is Replay.PARKED:
-                async with database.transaction() as tx:
-                    await tx.raw.execute("UPDATE parked SET replay_asked_at = $1", tx.now)
+        """Ask again for all that is open, or ask for everything parked to be handled again."""
+        settings = self._load()
+        database = _database(settings)
+        async with self._wire(settings, database, Vault.load(settings.vault_keys_file)) as service:
+            match what:
+                case Replay.OPEN:
+                    count = await service.asks.replay_open() if service.asks is not None else 0
+                case Replay.PARKED:
+                    count = await ask_for_all(database, self._name)
+        await database.close()
+        log.info("replay", what=what.value, count=count)
 
-    def _surroundings(self) -> tuple[Settings, Vault]:
+    def _load(self) -> S:
         settings = load(self._settings)
-        logs.configure(self._name, settings.log_level)
-        return settings, Vault.load(settings.vault_keys_file)
+        configure(self._name, settings.log_level)
+        return settings
+
+
+def calm_the_collector() -> None:
+    """Have Python look for cycles less often: sets of thousands of objects come and go here, and hold none.
+
+    Left alone it looks after every 700 of them, and each time goes through the survivors too.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
 
 
 def _database(settings: ServiceSettings) -> Database:
     return Database(settings.database_url.get_secret_value())
-
-
-@asynccontextmanager
-async def _closing(database: Database) -> AsyncIterator[Database]:
-    try:
-        yield database
-    finally:
-        await database.close()

@@ -14,26 +14,40 @@ from shared.ids import new_id
 from shared.kafka import KafkaConnection
 from shared.leases import Leases
 from shared.outbox import unpack
-from shared.publisher import Publisher, PublishFailed
+from shared.publisher import Publisher, PublishFailed, ToPublish
 from shared.retry import Backoff
+from shared.waiting import pause
 
 _log = structlog.get_logger(__name__)
 
+_STUCK_SECONDS = 120.0
+
+# Values stay where they are stored until it is known which rows are wanted. NOT IN is hashed, NOT = ANY is not.
 _TAKE = """
 WITH gone AS (DELETE FROM outbox WHERE id = ANY ($1::bigint[]))
-SELECT id, topic, key, headers, value FROM outbox
-WHERE bucket = ANY ($2::smallint[]) AND NOT id = ANY ($1::bigint[])
-ORDER BY id LIMIT $3
+SELECT id, topic, key, headers, value
+FROM (SELECT *, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before
+      FROM (SELECT *, coalesce(octet_length(value), 0) AS bytes FROM outbox
+            WHERE bucket = ANY ($2::smallint[]) AND id NOT IN (SELECT unnest($1::bigint[]))
+            ORDER BY id LIMIT $3) AS first) AS counted
+WHERE bytes_before < $4 ORDER BY id
 """
+_DELETE = "DELETE FROM outbox WHERE id = ANY ($1::bigint[])"
 
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """`batch` rows are read at once; polling slows down from `fastest` to `slowest` seconds while idle."""
+    """`batch` rows or `batch_bytes` are read at once.
+
+    While there is nothing to do, polling slows down from `fastest` to `slowest` seconds; while the broker takes
+    nothing, the pause between tries grows to `trouble`.
+    """
 
     batch: int = 2000
+    batch_bytes: int = 16_000_000
     fastest_seconds: float = 0.005
     slowest_seconds: float = 0.25
+    trouble_seconds: float = 5.0
     lease_seconds: float = 15.0
     send_deadline_seconds: float = 10.0
 
@@ -54,79 +68,44 @@ class Relay:
         self._acknowledged: list[int] = []
         self._turned_at = database.clock.monotonic()
 
+    @property
+    def owner(self) -> UUID:
+        """The id under which this relay holds its leases."""
+        return self._leases.owner
+
     def progressing(self) -> bool:
         """Say whether the loop still turns; what it cannot reach does not count against it."""
-        return self._database.clock.monotonic() - self._turned_at < 120
+        return self._database.clock.monotonic() - self._turned_at < _STUCK_SECONDS
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop` is set, then finish the batch at hand and give the leases back."""
-        trouble = Backoff()
+        trouble = Backoff(most=self._settings.trouble_seconds)
         while not stop.is_set():
-            self._turned_at = self._database.clock.monotonic()
             try:
-                await self._turn(stop)
-                trouble.reset()
+                await self._turn(stop, trouble)
             except PublishFailed as error:
                 _log.warning("relay: the broker does not take events", cause=error.cause)
-                await asyncio.sleep(trouble.next())
+                await pause(stop, trouble.next())
             except Exception as error:
                 if not unavailable(error):
                     raise
                 _log.warning("relay: the database does not answer", cause=type(error).__name__)
-                await asyncio.sleep(trouble.next())
-        await self._leave()
+                await pause(stop, trouble.next())
+        await self.close()
 
     async def drain(self) -> int:
-        """Publish whatever is there now and return how many events it was."""
-        await self._leases.renew()
+        """Publish whatever is there now and return how many events it was. Raises PublishFailed."""
         published = 0
         while (count := await self._publish_batch()) > 0:
             published += count
         return published
 
-    async def _turn(self, stop: asyncio.Event) -> None:
-        """Publish until the outbox is empty, then wait: a nudge ends the wait, else polling slows down."""
-        pause = Backoff(first=self._settings.fastest_seconds, most=self._settings.slowest_seconds)
-        while not stop.is_set():
-            self._turned_at = self._database.clock.monotonic()
-            if self._leases.due():
-                await self._leases.renew()
-            if await self._publish_batch() or await self._database.nudges.outbox.wait(pause.next()):
-                pause.reset()
-
-    async def _publish_batch(self) -> int:
-        """Delete what was acknowledged, read the next rows and publish them; return how many were sent."""
-        buckets = self._leases.held()
-        if not buckets:
-            return 0
-        rows = await self._take(buckets)
-        if not rows:
-            return 0
-        try:
-            self._acknowledged = await self._publisher.publish([_to_publish(row) for row in rows])
-        except PublishFailed as error:
-            self._acknowledged = error.acknowledged
-            raise
-        metrics.EVENTS_PUBLISHED.inc(len(self._acknowledged))
-        return len(self._acknowledged)
-
-    async def _take(self, buckets: Sequence[int]) -> Sequence[Mapping[str, Any]]:
-        """Read the first rows of these buckets; those acknowledged before are deleted on the same trip.
-
-        Always from the beginning: a row with a lower id may have been committed meanwhile.
-        """
-        async with self._database.transaction() as tx:
-            rows: Sequence[Mapping[str, Any]] = await tx.raw.fetch(
-                _TAKE, self._acknowledged, buckets, self._settings.batch
-            )
-        self._acknowledged = []
-        return rows
-
-    async def _leave(self) -> None:
+    async def close(self) -> None:
         """Delete what was acknowledged last, give the leases back, close the producer."""
         try:
             async with self._database.transaction() as tx:
-                await tx.raw.execute("DELETE FROM outbox WHERE id = ANY ($1::bigint[])", self._acknowledged)
+                await tx.raw.execute(_DELETE, self._acknowledged)
+            self._acknowledged = []
             await self._leases.give_back()
         except Exception as error:
             if not unavailable(error):
@@ -134,11 +113,45 @@ class Relay:
             _log.warning("relay: leases were left to expire", cause=type(error).__name__)
         await self._publisher.close()
 
-    @property
-    def owner(self) -> UUID:
-        """The id under which this relay holds its leases."""
-        return self._leases.owner
+    async def _turn(self, stop: asyncio.Event, trouble: Backoff) -> None:
+        """Publish until the outbox is empty, then wait: a nudge ends the wait, else polling slows down."""
+        wait = Backoff(first=self._settings.fastest_seconds, most=self._settings.slowest_seconds)
+        while not stop.is_set():
+            self._turned_at = self._database.clock.monotonic()
+            published = await self._publish_batch()
+            trouble.reset()
+            if published or await self._database.nudges.outbox.wait(wait.next()):
+                wait.reset()
+
+    async def _publish_batch(self) -> int:
+        """Delete what was acknowledged, read the next rows and publish them; return how many were sent."""
+        if self._leases.due():
+            await self._leases.renew()
+        buckets = self._leases.held()
+        rows = await self._take(buckets) if buckets else []
+        if not rows:
+            return 0
+        try:
+            self._acknowledged = await self._publisher.publish([_to_publish(row) for row in rows])
+        except PublishFailed as error:
+            self._acknowledged = error.acknowledged
+            raise
+        finally:
+            metrics.EVENTS_PUBLISHED.inc(len(self._acknowledged))
+        return len(self._acknowledged)
+
+    async def _take(self, buckets: Sequence[int]) -> Sequence[Mapping[str, Any]]:
+        """Read the first rows of these buckets; those acknowledged before are deleted on the same trip.
+
+        Always from the beginning: a row with a lower id may have been committed meanwhile.
+        """
+        settings = self._settings
+        rows = await self._database.fetch(
+            _TAKE, self._acknowledged, buckets, settings.batch, settings.batch_bytes
+        )
+        self._acknowledged = []
+        return rows
 
 
-def _to_publish(row: Mapping[str, Any]) -> tuple[int, str, bytes, list[tuple[str, bytes]], bytes | None]:
-    return row["id"], row["topic"], row["key"], unpack(row["headers"]), row["value"]
+def _to_publish(row: Mapping[str, Any]) -> ToPublish:
+    return ToPublish(row["id"], row["topic"], row["key"], unpack(row["headers"]), row["value"])

@@ -1,7 +1,8 @@
 """Replay: parked records are handled again, in the order of their key, when somebody asks or a new build can."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +12,13 @@ from shared import inbox
 from shared.batches import Place, Received, receive
 from shared.database import Database, Transaction, unavailable
 from shared.errors import Poison
-from shared.events.event import Event
 from shared.events.registry import REGISTRY
-from shared.handling import Handling
-from shared.parking import FOLLOWS, WHOLE, ParkedRow
+from shared.handling import Handling, NothingWorked, Piece, trouble
+from shared.outbox import unpack
+from shared.parking import FAILED, FOLLOWS, WHOLE, Parcel, lock, remove
 from shared.retry import Backoff
+from shared.targets import cut, joined
+from shared.waiting import pause
 
 _log = structlog.get_logger(__name__)
 
@@ -23,6 +26,16 @@ _ASKED = """
 SELECT key FROM parked WHERE consumer = $1 AND replay_asked_at IS NOT NULL
 GROUP BY key ORDER BY min(replay_asked_at) LIMIT 100
 """
+_OF_KEY = """
+SELECT id, entitlement_ids, reason, replay_asked_at IS NOT NULL AS asked FROM parked
+WHERE consumer = $1 AND key = $2 ORDER BY topic, record_offset, part
+"""
+_ANSWERED = "UPDATE parked SET replay_asked_at = NULL WHERE id = ANY ($1::uuid[])"
+_ASK_FOR_TYPES = """
+UPDATE parked SET replay_asked_at = $2
+WHERE consumer = $1 AND reason = 'unknown_version' AND event_type = ANY ($3::text[])
+"""
+_ASK_FOR_ALL = "UPDATE parked SET replay_asked_at = $2 WHERE consumer = $1"
 
 
 class Replay:
@@ -35,94 +48,104 @@ class Replay:
         self._every_seconds = every_seconds
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look for rows to replay until `stop` is set."""
-        trouble = Backoff()
-        await self._ask_for_versions_known_now()
+        """Look for rows to replay until `stop` is set; first, for those that an earlier build was too old for."""
+        waits = Backoff()
+        look = self.ask_for_known_versions
         while not stop.is_set():
+            wait = self._every_seconds
             try:
-                await self.replay_asked()
-                trouble.reset()
+                await look()
+                look = self.replay_asked
+                waits.reset()
             except Exception as error:
                 if not unavailable(error):
                     raise
-                await asyncio.sleep(trouble.next())
-            try:
-                async with asyncio.timeout(self._every_seconds):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+                _log.warning("replay: the database does not answer", cause=type(error).__name__)
+                wait = waits.next()
+            await pause(stop, wait)
+
+    async def ask_for_known_versions(self) -> int:
+        """Ask for the records of types that this build knows, and an earlier one did not know this version of."""
+        async with self._database.transaction() as tx:
+            return _count(
+                await tx.raw.execute(_ASK_FOR_TYPES, self._parking.consumer, tx.now, list(REGISTRY))
+            )
 
     async def replay_asked(self) -> int:
         """Replay every key of which a row was asked for; return how many rows are parked no more."""
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             keys = [row["key"] for row in await tx.raw.fetch(_ASKED, self._parking.consumer)]
         return sum([await self._replay_key(key) for key in keys])
 
     async def _replay_key(self, key: bytes) -> int:
-        """Replay one key's rows in their order; what fails again keeps its followers waiting."""
-        done = 0
+        """Replay one key's rows in their order; what fails again, or was not asked for, keeps its followers."""
+        async with self._database.reading() as tx:
+            rows = await tx.raw.fetch(_OF_KEY, self._parking.consumer, key)
+        done: list[UUID] = []
         stuck: set[UUID] = set()
-        async with self._database.transaction() as tx:
-            rows = await self._parking.locked(tx, key)
         for row in rows:
-            may_go = stuck.isdisjoint(row.entitlement_ids) and (row.replay_asked or row.reason == FOLLOWS)
-            if may_go and await self._replay_row(row):
-                done += 1
+            may_go = stuck.isdisjoint(row["entitlement_ids"]) and (row["asked"] or row["reason"] == FOLLOWS)
+            if may_go and await self._replay_row(row["id"], key):
+                done.append(row["id"])
             else:
-                stuck |= row.entitlement_ids
-        return done
+                stuck.update(row["entitlement_ids"])
+        asked = [row["id"] for row in rows if row["asked"]]
+        async with self._database.transaction() as tx:
+            await tx.raw.execute(_ANSWERED, asked)
+        return len(done)
 
-    async def _replay_row(self, row: ParkedRow) -> bool:
-        try:
-            async with self._database.transaction() as tx:
-                if row.id not in {each.id for each in await self._parking.locked(tx, row.received["key"])}:
-                    return True  # another replica was faster
-                await self._handle(tx, row)
-                await tx.raw.execute("DELETE FROM parked WHERE id = $1", row.id)
-        except Exception as error:
-            if unavailable(error):
-                raise
-            await self._failed_again(row, error)
-            return False
-        return True
+    async def _replay_row(self, row_id: UUID, key: bytes) -> bool:
+        """Handle one row; return whether it is parked no more. Some of its targets may be, and some not."""
+        async with self._database.transaction() as tx:
+            await lock(tx, self._parking.consumer, [key])
+            row = await tx.raw.fetchrow("SELECT * FROM parked WHERE id = $1", row_id)
+            if row is None:
+                return True  # another replica was faster, or somebody discarded it
+            left = await self._handle(tx, row)
+            if left is None:
+                await remove(tx, row_id)
+                return True
+            _log.warning("replay: a record failed again", parked_id=str(row_id), reason=left.trouble.reason)
+            await self._parking.keep(tx, row_id, left)
+        return False
 
-    async def _handle(self, tx: Transaction, row: ParkedRow) -> None:
-        record = self._read(row.received, self._parking.value_of(row))
-        if record.poison is not None:
-            raise record.poison
+    async def _handle(self, tx: Transaction, row: Mapping[str, Any]) -> Parcel | None:
+        """Return what is left to be parked, None for nothing."""
+        record = self._read(row)
         if record.heard is None:
-            raise Poison("unknown_type", "no build of this service hears this type")
-        kind: type[Event] = type(record.heard.event)
-        if kind not in self._handling.handlers:
-            return
-        if row.part == WHOLE and not await inbox.claim(tx, self._parking.consumer, [row.event_id]):
-            return
-        await self._handling.handlers[kind](tx, [record.heard])
+            poison = record.poison or Poison("unknown_type", "no build of this service hears this type")
+            return Parcel(record, trouble(poison), row["part"])
+        if type(record.heard.event) not in self._handling.handlers:
+            return None
+        try:
+            async with tx.savepoint():
+                if row["part"] == WHOLE and not await inbox.claim(
+                    tx, self._parking.consumer, [row["event_id"]]
+                ):
+                    return None  # done meanwhile
+                failed = await self._handling.do_possible(tx, record.heard)
+        except NothingWorked as nothing:
+            return Parcel(record, trouble(nothing.first), row["part"])
+        return _rest(record, failed, row["part"]) if failed else None
 
-    def _read(self, received: Mapping[str, Any], value: bytes | None) -> Received:
-        place = Place(received["topic"], received["partition"], received["record_offset"])
-        return receive(place, key=received["key"], headers=received["headers"], value=value)
+    def _read(self, row: Mapping[str, Any]) -> Received:
+        place = Place(row["topic"], row["partition"], row["record_offset"])
+        value = self._parking.content(row)
+        return receive(place, key=row["key"], headers=unpack(row["headers"]), value=value)
 
-    async def _failed_again(self, row: ParkedRow, error: Exception) -> None:
-        reason = error.reason if isinstance(error, Poison) else "handler_failed"
-        detail = error.detail if isinstance(error, Poison) else type(error).__name__
-        _log.warning("a replay failed", parked_id=str(row.id), reason=reason)
-        async with self._database.transaction() as tx:
-            await tx.raw.execute(
-                "UPDATE parked SET attempts = attempts + 1, replay_asked_at = NULL, reason = $2, detail = $3"
-                " WHERE id = $1",
-                row.id,
-                reason,
-                detail,
-            )
 
-    async def _ask_for_versions_known_now(self) -> None:
-        """Ask for records that an earlier build was too old for."""
-        async with self._database.transaction() as tx:
-            await tx.raw.execute(
-                "UPDATE parked SET replay_asked_at = $2 WHERE consumer = $1 AND reason = 'unknown_version'"
-                " AND event_type = ANY ($3::text[])",
-                self._parking.consumer,
-                tx.now,
-                list(REGISTRY),
-            )
+async def ask_for_all(database: Database, consumer: str) -> int:
+    """Ask for everything that a consumer has parked; return how many rows. A worker replays them."""
+    async with database.transaction() as tx:
+        return _count(await tx.raw.execute(_ASK_FOR_ALL, consumer, tx.now))
+
+
+def _rest(record: Received, failed: Sequence[Piece], part: int) -> Parcel:
+    """Return the parcel of the targets that failed, where others did not."""
+    left = joined(piece for piece, _ in failed)
+    number = FAILED if part == WHOLE else part
+    return Parcel(replace(record, heard=left), trouble(failed[0][1]), number, cut(record.value, left))
+
+
+def _count(status: str) -> int:
+    return int(status.rpartition(" ")[2])

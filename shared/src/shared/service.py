@@ -1,9 +1,11 @@
 """One process of a service: what all four have in common, wired in one place."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx2
+import structlog
 from fastapi import APIRouter
 
 from shared import inbox, metrics
@@ -12,6 +14,7 @@ from shared.auth import Verifier
 from shared.bus import Consumer
 from shared.database import Database
 from shared.dead_letters import dead_letters_router
+from shared.errors import Unavailable
 from shared.handling import Handlers, Handling
 from shared.kafka import KafkaConnection
 from shared.lifecycle import Background, HttpServer, Lifecycle, Part, Role
@@ -19,16 +22,27 @@ from shared.migrate import schema_unready
 from shared.parking import Parking
 from shared.relay import Relay
 from shared.replay import Replay
-from shared.schedule import Job, Schedule
+from shared.schedule import Job, Schedule, repeat
 from shared.settings import ServiceSettings
+from shared.topic_admin import check_topics
+from shared.topics import owned_by
 from shared.trust import tls_context
 from shared.vault import Vault
 from shared.web import Health, build_app, forget_old_answers, operations_app
 from shared.worker import Step, Worker, WorkerSettings
 
+_log = structlog.get_logger(__name__)
+
 _ASK_SWEEP_SECONDS = 60.0
 _COUNT_SECONDS = 15.0
 _FORGET_SECONDS = 3600.0
+_CHECK_SECONDS = 5.0
+
+_WAITING = """
+SELECT (SELECT count(*) FROM outbox) AS depth,
+       extract(epoch FROM $1 - (SELECT created_at FROM outbox ORDER BY id LIMIT 1)) AS oldest,
+       extract(epoch FROM $1 - (SELECT min(due_at) FROM work WHERE due_at < $1)) AS work
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,7 @@ class Service:
     """What one service brings; the rest is the same for all.
 
     `package` holds its migrations; `asks` is None for a service that asks nobody; `open_doors` are paths that
-    outside parties open with a proof of their own.
+    outside parties open with a proof of their own; `workers` are parts of the worker role that only this service has.
     """
 
     name: str
@@ -49,6 +63,7 @@ class Service:
     steps: Mapping[str, Step] = field(default_factory=dict)
     jobs: Sequence[Job] = ()
     open_doors: Collection[str] = ()
+    workers: Sequence[Part] = ()
     worker: WorkerSettings = field(default_factory=WorkerSettings)
 
 
@@ -73,13 +88,22 @@ class Process:
         self._health = Health(stuck=self._lifecycle.stuck, unready=self._unready)
 
     async def serve(self) -> int:
-        """Run until a signal, and return the exit code."""
+        """Run until a signal, and return the exit code. Raises SettingsError where a topic is missing or narrow."""
+        await self._check_topics()
         context = tls_context(self._settings.trust_ca_file)
         async with httpx2.AsyncClient(verify=context) as http:
             try:
                 return await self._lifecycle.run(self._parts(http))
             finally:
                 await self._service.database.close()
+
+    async def _check_topics(self) -> None:
+        """Refuse to publish on topics that would not keep what they are given; a broker that is away may come."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                await check_topics(self._kafka, owned_by(self._service.name))
+        except (Unavailable, TimeoutError) as error:
+            _log.warning("the topics were not checked", cause=str(error) or type(error).__name__)
 
     def _parts(self, http: httpx2.AsyncClient) -> list[Part]:
         """Name the parts in the order of their start; the doors open last and close first."""
@@ -91,6 +115,7 @@ class Process:
                 operations_app(self._health),
                 address=(self._settings.http_host, self._settings.metrics_port),
             ),
+            Background("count", self._count),
             Background("relay", relay.run, progressing=relay.progressing),
         ]
         if self._role is not Role.API:
@@ -106,6 +131,7 @@ class Process:
             Background("schedule", Schedule(service.database, [*self._standing_jobs(), *service.jobs]).run),
             Background("worker", worker.run, progressing=worker.progressing),
             Background("replay", Replay(service.database, self._handling).run),
+            *service.workers,
             Background("consumer", self._consumer.run, progressing=self._consumer.progressing),
         ]
 
@@ -148,8 +174,11 @@ class Process:
             *([Job("ask again", _ASK_SWEEP_SECONDS, asks.sweep)] if asks else []),
             Job("forget claims", _FORGET_SECONDS, lambda: inbox.prune(database)),
             Job("forget answers", _FORGET_SECONDS, lambda: _forget_answers(database)),
-            Job("count", _COUNT_SECONDS, lambda: _count(database, self._service.name)),
         ]
+
+    async def _count(self, stop: asyncio.Event) -> None:
+        """Measure what waits: every process tells its own metrics, so none of them may be an old one."""
+        await repeat(stop, _COUNT_SECONDS, lambda: _count(self._service.database, self._service.name))
 
 
 async def _forget_answers(database: Database) -> None:
@@ -158,12 +187,10 @@ async def _forget_answers(database: Database) -> None:
 
 
 async def _count(database: Database, consumer: str) -> None:
-    """Measure what waits: in the outbox, and in the parking."""
     async with database.reading() as tx:
-        row = await tx.raw.fetchrow(
-            "SELECT count(*) AS depth, extract(epoch FROM $1 - min(created_at)) AS oldest FROM outbox", tx.now
-        )
+        row = await tx.raw.fetchrow(_WAITING, tx.now)
         parked = await tx.raw.fetchval("SELECT count(*) FROM parked WHERE consumer = $1", consumer)
     metrics.OUTBOX_DEPTH.set(row["depth"])
     metrics.OUTBOX_OLDEST_SECONDS.set(row["oldest"] or 0)
+    metrics.WORK_OLDEST_SECONDS.set(row["work"] or 0)
     metrics.PARKED_ROWS.labels(consumer).set(parked)

@@ -16,11 +16,12 @@ _QUEUE = {
 
 
 def bus_tables(metadata: sa.MetaData) -> None:
-    """Add outbox, outbox_lease, inbox, parked, work and idempotency to a service's tables."""
+    """Add outbox, outbox_lease, outbox_relay, inbox, parked, work, job and idempotency to a service's tables."""
     _outbox(metadata)
     _inbox(metadata)
     _parked(metadata)
     _work(metadata)
+    _job(metadata)
     _idempotency(metadata)
 
 
@@ -110,6 +111,15 @@ def _work(metadata: sa.MetaData) -> None:
         sa.Column("problem", sa.Text),  # the last cause, as a slug
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Index("work_by_due", "due_at"),
+    )
+
+
+def _job(metadata: sa.MetaData) -> None:
+    sa.Table(
+        "job",
+        metadata,
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("ran_at", sa.DateTime(timezone=True), nullable=False),  # when the last good run began
     )
 
 

@@ -1,6 +1,8 @@
 """Makes a service's topics where it may; else a missing or narrower one refuses the start, by name."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -16,28 +18,40 @@ _EMBEDDED_PARTITIONS = 4
 _REPLICAS = 3
 """As many copies as a cluster keeps of each topic; a smaller cluster keeps one per broker."""
 
+_LOOKS = 100
+_LOOK_SECONDS = 0.05
+
 
 async def ensure_topics(kafka: KafkaConnection, topics: Sequence[Topic]) -> None:
-    """Create the topics that are missing, then check all of them.
+    """Create the topics that are missing, where that is allowed, then check all of them.
 
-    Raises SettingsError naming a topic that is missing or has fewer partitions than it needs, and
-    Unavailable where the broker does not answer. The broker in memory makes topics when they are named.
+    Raises what `check_topics` raises. The broker in memory makes topics when they are named.
     """
+    async with _admin(kafka) as admin:
+        if kafka.keeps_log:
+            await _create(admin, topics)
+        await _check(admin, topics, PARTITIONS if kafka.keeps_log else _EMBEDDED_PARTITIONS)
+
+
+async def check_topics(kafka: KafkaConnection, topics: Sequence[Topic]) -> None:
+    """Raise SettingsError, naming a topic that is missing or has fewer partitions than it needs.
+
+    Raises Unavailable where the broker does not answer.
+    """
+    async with _admin(kafka) as admin:
+        await _check(admin, topics, PARTITIONS if kafka.keeps_log else _EMBEDDED_PARTITIONS)
+
+
+@asynccontextmanager
+async def _admin(kafka: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**kafka.options())
     try:
         await admin.start()
-        if kafka.keeps_log:
-            await _create(admin, topics)
-        found = {
-            each["topic"]: each for each in await admin.describe_topics([topic.name for topic in topics])
-        }
+        yield admin
     except (KafkaError, OSError) as error:
         raise Unavailable(f"the broker does not answer: {type(error).__name__}") from error
     finally:
         await admin.close()
-    wanted = PARTITIONS if kafka.keeps_log else _EMBEDDED_PARTITIONS
-    for topic in topics:
-        _check(topic, len(found.get(topic.name, {}).get("partitions", ())), wanted)
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
@@ -47,17 +61,38 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
     if not missing:
         return
     replicas = min(_REPLICAS, len((await admin.describe_cluster())["brokers"]))
-    answer = await admin.create_topics(
-        [NewTopic(topic.name, PARTITIONS, replicas, topic_configs=topic.settings()) for topic in missing]
-    )
-    for name, code, *_ in answer.topic_errors:
-        if code and for_code(code) is not TopicAlreadyExistsError:
-            _log.warning("a topic could not be created", topic=name, cause=for_code(code).__name__)
+    answer = await admin.create_topics([_new(topic, replicas) for topic in missing])
+    refused = {name: for_code(code) for name, code, *_ in answer.topic_errors if code}
+    for name, error in refused.items():
+        if error is not TopicAlreadyExistsError:
+            _log.warning("a topic could not be created", topic=name, cause=error.__name__)
+    await _until_known(admin, {topic.name for topic in missing} - refused.keys())
 
 
-def _check(topic: Topic, partitions: int, wanted: int) -> None:
-    if partitions < wanted:
-        raise SettingsError(
-            f"topic {topic.name} has {partitions} partitions and needs {wanted}: "
-            "create it so, or let this service's Kafka principal create it"
-        )
+def _new(topic: Topic, replicas: int) -> NewTopic:
+    """Return the order for a topic; where there are copies, what is acknowledged survives the loss of a broker."""
+    safety = {"min.insync.replicas": "2"} if replicas >= _REPLICAS else {}
+    return NewTopic(topic.name, PARTITIONS, replicas, topic_configs={**topic.settings(), **safety})
+
+
+async def _until_known(admin: AIOKafkaAdminClient, names: Iterable[str]) -> None:
+    """Wait until the broker tells of the topics that it has just made, which it does a moment later."""
+    for _ in range(_LOOKS):
+        if all((await _partitions(admin, names)).values()):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Topic], wanted: int) -> None:
+    for name, found in (await _partitions(admin, [topic.name for topic in topics])).items():
+        if found < wanted:
+            said = f"has {found} partitions and needs {wanted}" if found else "is missing"
+            raise SettingsError(
+                f"topic {name} {said}: create it so, or let this service's Kafka principal create it"
+            )
+
+
+async def _partitions(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    """Return the number of partitions of each of these topics, 0 for one that is missing."""
+    described = {each["topic"]: each["partitions"] for each in await admin.describe_topics(list(names))}
+    return {name: len(described.get(name, ())) for name in names}

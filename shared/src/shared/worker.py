@@ -15,6 +15,7 @@ from shared.database import Database, Transaction, unavailable
 from shared.errors import ManagedDistributionError, Unavailable
 from shared.ids import new_id, new_ids
 from shared.retry import Backoff, delay_seconds
+from shared.waiting import pause
 
 _log = structlog.get_logger(__name__)
 
@@ -116,10 +117,14 @@ async def _settle(tx: Transaction, row: WorkRow, statement: str, *values: object
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """A step has `lease_seconds` to come to its end; `concurrency` steps run at once."""
+    """A step has `lease_seconds` to come to its end, and `stop_seconds` once the process is to end.
+
+    `concurrency` steps run at once.
+    """
 
     concurrency: int = 16
     lease_seconds: float = 120.0
+    stop_seconds: float = 25.0
     fastest_seconds: float = 0.01
     slowest_seconds: float = 0.25
     first_retry_seconds: float = 1.0
@@ -143,20 +148,26 @@ class Worker:
         return self._database.clock.monotonic() - self._turned_at < 120
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then let the steps under way end; their leases bound the wait."""
-        pause = Backoff(first=self._settings.fastest_seconds, most=self._settings.slowest_seconds)
+        """Work until `stop` is set, then let the steps under way end; one that takes too long is cut off.
+
+        What was cut off stays leased: another worker takes it up once its outcome can no longer come.
+        """
+        wait = Backoff(first=self._settings.fastest_seconds, most=self._settings.slowest_seconds)
         while not stop.is_set():
             self._turned_at = self._database.clock.monotonic()
-            if await self._start_some():
-                pause.reset()
+            if await self._start_some(stop):
+                wait.reset()
             if len(self._running) >= self._settings.concurrency:
                 await asyncio.wait(self._running, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
-            elif await self._database.nudges.work.wait(pause.next()):
-                pause.reset()
+            elif await self._database.nudges.work.wait(wait.next()):
+                wait.reset()
         if self._running:
-            await asyncio.wait(self._running, timeout=self._settings.lease_seconds)
+            _, late = await asyncio.wait(self._running, timeout=self._settings.stop_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
-    async def _start_some(self) -> int:
+    async def _start_some(self, stop: asyncio.Event) -> int:
         free = self._settings.concurrency - len(self._running)
         try:
             rows = await self._claim(free) if free > 0 else []
@@ -164,7 +175,7 @@ class Worker:
             if not unavailable(error):
                 raise
             _log.warning("worker: the database does not answer", cause=type(error).__name__)
-            await asyncio.sleep(1.0)
+            await pause(stop, 1.0)
             return 0
         for row in rows:
             task = asyncio.create_task(self._do(row), name=f"{row.kind} {row.id}")
@@ -174,8 +185,9 @@ class Worker:
 
     async def _claim(self, limit: int) -> list[WorkRow]:
         lease = new_id()
-        async with self._database.transaction() as tx:
-            rows = await tx.raw.fetch(_CLAIM, lease, self._settings.lease_seconds, list(self._steps), limit)
+        rows = await self._database.fetch(
+            _CLAIM, lease, self._settings.lease_seconds, list(self._steps), limit
+        )
         return [
             WorkRow(
                 row["id"],

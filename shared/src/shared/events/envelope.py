@@ -55,7 +55,7 @@ def read_envelope(headers: Headers) -> Envelope:
     """Read the headers of a record. Raises Poison (`no_envelope`) where one is missing or cannot be read."""
     said = {name: value.decode("utf-8", "replace") for name, value in headers}
     try:
-        return Envelope(
+        envelope = Envelope(
             event_id=UUID(said["ce_id"]),
             source=said["ce_source"].removeprefix("/services/"),
             type=said["ce_type"],
@@ -69,3 +69,6 @@ def read_envelope(headers: Headers) -> Envelope:
         )
     except (KeyError, ValueError) as error:
         raise Poison("no_envelope", f"the CloudEvents headers cannot be read: {error!r}") from error
+    if envelope.time.tzinfo is None:
+        raise Poison("no_envelope", "ce_time does not say its offset (RFC 3339)")
+    return envelope
