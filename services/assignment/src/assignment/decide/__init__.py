@@ -1,0 +1,1 @@
+"""The rules: plain functions over the model, with no hands."""

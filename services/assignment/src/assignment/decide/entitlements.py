@@ -1,0 +1,163 @@
+"""The life of an entitlement as one table: state x fact -> state and effect. What is not in it is ignored.
+
+Facts come doubled, late and, between two publishers, in any order; the table is written so that the end is the
+same. A fact about another life never gets here: facts carry the entitlement's id.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from assignment.model import AWAITING_LICENSE, LIVING, Entitlement, State
+from shared.events.words import InstallMode, RevokeReason
+
+
+class Fact(StrEnum):
+    """What can happen to an entitlement."""
+
+    RESERVED = "LicenseReserved"
+    HELD_FOR_ACCEPTANCE = "LicenseReserved (awaits acceptance)"
+    WAITLISTED = "LicenseWaitlisted"
+    REFUSED = "LicenseRefused"
+    ASSIGNED = "LicenseAssigned"
+    RELEASED = "LicenseReleased"
+    TAKEN = "LicenseReleased (asked: false)"
+    FAILED = "LicenseFailed"
+    INSTALLED = "InstallCompleted"
+    INSTALL_FAILED = "InstallFailed"
+    PUSH_WANTED = "automatic wanted"
+    RETRY_DUE = "retry due"
+    RETURNED = "device enrolled anew"
+    DEVICE_LEFT = "DeviceUnenrolled"
+    UNCOVERED = "last cover ended"
+
+
+class Effect(StrEnum):
+    """What has to be told or opened with the move."""
+
+    NONE = ""
+    DELIVER = "deliver"
+    REVOKE = "revoke"
+    REOPEN = "reopen"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where a fact leads, and what goes with it."""
+
+    state: State
+    effect: Effect = Effect.NONE
+
+
+_REVOKE = Move(State.REVOKING, Effect.REVOKE)
+_DELIVER = Move(State.DELIVERING, Effect.DELIVER)
+_LOSE = Move(State.LOST, Effect.REOPEN)
+
+_FROM_ANY_LIVING = {
+    Fact.TAKEN: _LOSE,
+    Fact.RELEASED: _LOSE,  # nobody here asked: one of the two databases was restored; a new life heals it
+    Fact.DEVICE_LEFT: _REVOKE,
+    Fact.UNCOVERED: _REVOKE,
+}
+_ANSWERS = {
+    Fact.RESERVED: Move(State.RESERVED),
+    Fact.HELD_FOR_ACCEPTANCE: Move(State.AWAITING_ACCEPTANCE),
+    Fact.WAITLISTED: Move(State.WAITLISTED),
+    Fact.REFUSED: Move(State.REFUSED),
+    Fact.ASSIGNED: Move(State.LICENSED),
+    Fact.FAILED: Move(State.FAILED),
+}
+
+TABLE: dict[State, dict[Fact, Move]] = {
+    State.REQUESTED: {**_FROM_ANY_LIVING, **_ANSWERS},
+    State.RESERVED: {**_FROM_ANY_LIVING, **_ANSWERS},
+    State.AWAITING_ACCEPTANCE: {**_FROM_ANY_LIVING, **_ANSWERS},
+    State.WAITLISTED: {**_FROM_ANY_LIVING, **_ANSWERS},
+    State.LICENSED: _FROM_ANY_LIVING,
+    State.DELIVERING: {
+        **_FROM_ANY_LIVING,
+        Fact.INSTALLED: Move(State.INSTALLED),
+        Fact.INSTALL_FAILED: Move(State.INSTALL_FAILED),
+        Fact.RETURNED: _DELIVER,
+    },
+    State.INSTALLED: {**_FROM_ANY_LIVING, Fact.RETURNED: _DELIVER},
+    State.INSTALL_FAILED: {
+        **_FROM_ANY_LIVING,
+        Fact.INSTALLED: Move(State.INSTALLED),
+        Fact.RETRY_DUE: _DELIVER,
+        Fact.RETURNED: _DELIVER,
+    },
+    State.AVAILABLE: {**_FROM_ANY_LIVING, Fact.PUSH_WANTED: _DELIVER},
+    State.REFUSED: {},
+    State.FAILED: {},
+    State.LOST: {},
+    State.REVOKING: {Fact.RELEASED: Move(State.REVOKED)},
+    State.REVOKED: {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came with a fact: the event (or verb) that brought it, and what it says beside.
+
+    `retry_at` is when a failed install is asked again, None where it was tried often enough.
+    """
+
+    what: str
+    event_id: UUID | None = None
+    cause: str | None = None
+    reason: RevokeReason | None = None
+    position: int | None = None
+    position_at: datetime | None = None
+    retry_at: datetime | None = None
+
+
+def after(life: Entitlement, made: Move, said: Said, *, ask_again_at: datetime) -> Entitlement:
+    """Return the life after a move; an ask that the move opens is repeated at `ask_again_at`."""
+    revoked = made.effect is Effect.REVOKE
+    return replace(
+        life,
+        state=made.state,
+        version=life.version + 1 if revoked else life.version,
+        cause=said.cause,
+        reason=said.reason if revoked else life.reason,
+        position=said.position,
+        position_at=said.position_at,
+        ask_deadline_at=_deadline(life, made.state, said, ask_again_at),
+    )
+
+
+def _deadline(life: Entitlement, state: State, said: Said, ask_again_at: datetime) -> datetime | None:
+    """Return when an open ask is repeated: that for a licence stays open, as it was, until its terminal answer."""
+    if state in AWAITING_LICENSE:
+        return life.ask_deadline_at or ask_again_at
+    if state is State.REVOKING:
+        return ask_again_at
+    return said.retry_at if state is State.INSTALL_FAILED else None
+
+
+def move(state: State, fact: Fact, install_mode: InstallMode) -> tuple[Move, ...]:
+    """Return the moves that a fact leads to, in order; none where it is ignored.
+
+    A licence that is confirmed goes on at once: to the device (automatic) or into the offer (manual), R8.
+    """
+    first = TABLE[state].get(fact)
+    if first is None or first.state is State.LICENSED:
+        return () if first is None else (first, _after_license(install_mode))
+    return (first,)
+
+
+def _after_license(install_mode: InstallMode) -> Move:
+    return _DELIVER if install_mode is InstallMode.AUTOMATIC else Move(State.AVAILABLE)
+
+
+def reopens(state: State, *, own_refusal: bool, revoked_by_device: bool, returned: bool) -> bool:
+    """Say whether covers that stand on this life open a new one when their device was told of.
+
+    A device that came back (`returned`: enrolled anew) is a new wish for whatever had ended there; one that only
+    changed is judged anew where it was this service that had refused it, or the device that had gone.
+    """
+    if state in LIVING:
+        return False
+    return returned or own_refusal or revoked_by_device

@@ -1,0 +1,102 @@
+"""Covers that end: an assignment is revoked or expires, a member leaves its group."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from assignment.decide.entitlements import Said
+from assignment.handlers import targets
+from assignment.handlers.changes import Changes, Ended
+from assignment.handlers.counting import finish
+from assignment.model import TargetType, Wish
+from assignment.resolve import end_covers
+from assignment.store import assignments, covers, devices, entitlements, groups
+from assignment.store.assignments import Standing
+from shared import worker
+from shared.database import Transaction
+from shared.errors import NotFound
+from shared.events.words import RevokeReason
+from shared.locks import Rung
+from shared.worker import NewWork, WorkRow
+
+WITHDRAW = "withdraw"
+"""The kind of work row that ends an assignment's covers slice by slice."""
+
+_FIRST = UUID(int=0)
+
+
+async def uncover(
+    changes: Changes, assignment_ids: Sequence[UUID], device_ids: Sequence[UUID], said: Said
+) -> None:
+    """End the covers of these assignments on these devices, which are locked."""
+    tx = changes.tx
+    ending = await covers.of(tx, assignment_ids=assignment_ids, device_ids=device_ids)
+    if not ending:
+        return
+    lives = await entitlements.lock(tx, {cover.entitlement_id for cover in ending})
+    asset_ids = list({cover.asset_id for cover in ending})
+    standing = await covers.at(tx, device_ids=device_ids, asset_ids=asset_ids, assignment_ids=())
+    gone = {(cover.assignment_id, cover.device_id) for cover in ending}
+    remaining: defaultdict[UUID, list[Wish]] = defaultdict(list)
+    for cover in sorted(standing, key=lambda cover: cover.assignment_id):
+        if (cover.assignment_id, cover.device_id) not in gone:
+            remaining[cover.entitlement_id].append(cover.wish)
+    changes.load(lives)
+    await changes.save_ending(end_covers(ending, lives, remaining), said)
+
+
+async def revoke(tx: Transaction, assignment_id: UUID, reason: RevokeReason) -> Standing:
+    """End an assignment and its covers; above 10,000 of them a work row does so slice by slice.
+
+    Ending what has ended changes nothing. Raises NotFound.
+    """
+    standing = await assignments.read(tx, assignment_id)
+    if standing is None:
+        raise NotFound("unknown_assignment", f"there is no assignment {assignment_id}")
+    if standing.assignment.target_type is TargetType.DEVICE_GROUP:
+        tx.reach(Rung.GROUPS)
+        await groups.lock(tx, standing.assignment.target_id)
+        standing = await assignments.read(tx, assignment_id) or standing
+    if not standing.stands:
+        return standing
+    device_ids = await covers.devices_after(tx, assignment_id, cursor=_FIRST, limit=targets.SLICE + 1)
+    sliced = len(device_ids) > targets.SLICE or standing.unfolding
+    changes = Changes(tx)
+    if sliced:
+        payload = {"assignment_id": str(assignment_id), "reason": reason, "cursor": str(_FIRST)}
+        await worker.add(tx, [NewWork(WITHDRAW, payload, standing.assignment.request_id)])
+    else:
+        tx.reach(Rung.TARGETS)
+        await devices.lock(tx, device_ids)
+        await uncover(changes, [assignment_id], device_ids, Said("AssignmentRevoked", reason=reason))
+    changes.ended[assignment_id] = Ended(reason, unfolding=sliced)
+    await finish(changes)
+    return standing
+
+
+async def revoke_expired(tx: Transaction) -> bool:
+    """End one assignment whose expiry has passed; returns whether there was one."""
+    expired = await assignments.expired(tx, before=tx.now, limit=1)
+    for assignment_id in expired:
+        await revoke(tx, assignment_id, RevokeReason.EXPIRED)
+    return bool(expired)
+
+
+async def withdraw_slice(tx: Transaction, row: WorkRow) -> None:
+    """End the next 10,000 covers of an assignment that has ended; the last slice ends the work row."""
+    assignment_id = UUID(row.payload["assignment_id"])
+    reason = RevokeReason(row.payload["reason"])
+    device_ids = await covers.devices_after(
+        tx, assignment_id, cursor=UUID(row.payload["cursor"]), limit=targets.SLICE
+    )
+    changes = Changes(tx)
+    if len(device_ids) < targets.SLICE:
+        await worker.finish(tx, row)
+        changes.unfolded.add(assignment_id)
+    else:
+        payload = {**row.payload, "cursor": str(device_ids[-1])}
+        await worker.proceed(tx, row, payload=payload, due_at=tx.now)
+    tx.reach(Rung.TARGETS)
+    await devices.lock(tx, device_ids)
+    await uncover(changes, [assignment_id], device_ids, Said("AssignmentRevoked", reason=reason))
+    await finish(changes)

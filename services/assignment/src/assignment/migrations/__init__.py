@@ -1,0 +1,1 @@
+"""The schema of this service, revision by revision."""

@@ -1,0 +1,1 @@
+"""Reads: one function per question, each in one reading transaction."""

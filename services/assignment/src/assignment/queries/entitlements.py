@@ -1,0 +1,89 @@
+"""Questions about entitlements: which there are, and why one stands where it stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from assignment.decide.why import Why, explain
+from assignment.model import DeliveryState
+from assignment.queries.pages import Part, Row, read_one, read_part, where
+from assignment.store import entitlements as store
+from assignment.tables import covers, deliveries, entitlements, steps
+from shared.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entitlements a list holds; None means any. `assignment_id` names the latest lives it covers."""
+
+    asset_id: UUID | None = None
+    device_id: UUID | None = None
+    serial_number: str | None = None
+    state: str | None = None
+    assignment_id: UUID | None = None
+    request_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One entitlement, everything that happened to it, who covers it, how it is delivered, and why it stands so."""
+
+    entitlement: Row
+    why: Why
+    steps: Sequence[Row]
+    covers: Sequence[Row]
+    deliveries: Sequence[Row]
+
+
+async def list_entitlements(database: Database, wanted: Wanted, part: Part) -> Sequence[Row]:
+    """Return entitlements in the order in which their lives were opened."""
+    column = entitlements.c
+    query = where(
+        sa.select(entitlements),
+        {
+            column.asset_id: wanted.asset_id,
+            column.serial_number: wanted.serial_number,
+            column.state: wanted.state,
+            column.request_id: wanted.request_id,
+        },
+    )
+    if wanted.device_id is not None:
+        # Living and ended lives of a device have an index each, and so neither weighs on the other.
+        either = sa.or_(column.ended_at.is_(None), column.ended_at.is_not(None))
+        query = query.where(column.device_id == wanted.device_id, either)
+    if wanted.assignment_id is not None:
+        covered = sa.select(covers.c.entitlement_id).where(covers.c.assignment_id == wanted.assignment_id)
+        query = query.where(column.id.in_(covered))
+    async with database.reading() as tx:
+        return await read_part(tx, query, part, by=column.id)
+
+
+async def tell_story(database: Database, entitlement_id: UUID) -> Story | None:
+    """Return one entitlement with why: every step, what blocks it, what happens next by itself, and when."""
+    async with database.reading() as tx:
+        row = await read_one(tx, sa.select(entitlements).where(entitlements.c.id == entitlement_id))
+        if row is None:
+            return None
+        taken = sa.select(steps).where(steps.c.id.in_(row["steps"])).order_by(steps.c.id)
+        covering = sa.select(covers).where(
+            covers.c.device_id == row["device_id"],
+            covers.c.asset_id == row["asset_id"],
+            covers.c.entitlement_id == entitlement_id,
+        )
+        sent = (
+            sa.select(deliveries)
+            .where(deliveries.c.entitlement_id == entitlement_id)
+            .order_by(deliveries.c.id)
+        )
+        delivered = await _all(tx, sent)
+        life = (await store.read(tx, [entitlement_id]))[entitlement_id]
+        asked = [each for each in delivered if each["state"] == DeliveryState.ASKED]
+        again_at = asked[-1]["ask_deadline_at"] if asked else None
+        why = explain(life, delivery_asks_again_at=again_at)
+        return Story(row, why, await _all(tx, taken), await _all(tx, covering), delivered)
+
+
+async def _all(tx: Transaction, query: sa.Select[tuple[object, ...]]) -> Sequence[Row]:
+    return (await tx.sql.execute(query)).mappings().all()

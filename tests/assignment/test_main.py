@@ -1,0 +1,200 @@
+"""The service as a process: on a real broker, database and identity provider, migrated, started and stopped."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from assignment.tables import metadata
+from local.broker import Broker
+from local.children import Child, Command
+from local.ports import free_ports
+from local.simulators.identity import Grant, IdentitySimulator
+from shared.events import Event, Heard
+from shared.events.envelope import read_envelope
+from shared.events.licensing import AssetChanged
+from shared.events.registry import REGISTRY, decode, encode
+from shared.ids import new_id
+from shared.kafka import KafkaConnection
+from shared.migrate import assert_tables_match, migrate
+from shared.topic_admin import ensure_topics
+from shared.topics import TOPICS
+from shared.vault import Vault
+from tests.assignment.test_api import SCOPES
+from tests.assignment.world import LIBRARY, assigned, enrolled_device, heard
+from tests.conftest import NewDatabase
+from tests.shared.probe import probing
+
+ASSIGNMENT = str(Path(sys.executable).with_name("assignment"))
+
+Environment = dict[str, str]
+
+
+@pytest.fixture
+async def identity() -> AsyncIterator[IdentitySimulator]:
+    """Whoever signs tokens."""
+    async with IdentitySimulator() as identity:
+        yield identity
+
+
+@pytest.fixture
+def kafka(broker: Broker) -> KafkaConnection:
+    """The way to the session's broker."""
+    return KafkaConnection(broker.bootstrap_servers, keeps_log=broker.keeps_log)
+
+
+@pytest.fixture
+async def environment(
+    new_database: NewDatabase, kafka: KafkaConnection, identity: IdentitySimulator, tmp_path: Path
+) -> Environment:
+    """Everything the process is told."""
+    keys = tmp_path / "keys.json"
+    keys.write_text(Vault.generate())
+    http_port, metrics_port = free_ports(2)
+    return {
+        "DATABASE_URL": await new_database("assignment"),
+        "VAULT_KEYS_FILE": str(keys),
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "BROKER_KEEPS_LOG": str(kafka.keeps_log).lower(),
+        "OIDC_ISSUERS": identity.url,
+        "JWKS_URLS": identity.jwks_url,
+        "AUDIENCE": "assignment",
+        "HTTP_PORT": str(http_port),
+        "METRICS_PORT": str(metrics_port),
+    }
+
+
+async def test_the_migrations_lead_to_the_declared_tables(new_database: NewDatabase) -> None:
+    url = await new_database("assignment")
+    await migrate(url, package="assignment")
+    await assert_tables_match(url, metadata)
+
+
+async def test_a_device_is_heard_of_assigned_to_and_asked_to_install(
+    environment: Environment, kafka: KafkaConnection, identity: IdentitySimulator, tmp_path: Path
+) -> None:
+    await ensure_topics(kafka, TOPICS)
+    await _run("migrate", environment, tmp_path).finish()
+    service = _run("serve", environment, tmp_path)
+    try:
+        await service.wait_until(lambda: _ready(environment), within_seconds=15)
+        async with probing(kafka, "assignment.events") as probe, _client(environment, identity) as http:
+            asset_id = await _publish_school(kafka)
+            await _listed(http, "/v1/devices")
+            await _listed(http, "/v1/assets")
+            target = {"type": "device", "serial_number": "C02X1234"}
+            body = {"assignments": [{"asset_id": asset_id, "target": target}]}
+            answer = await http.post("/v1/assignments", json=body)
+            assert answer.json()["counts"]["requested"] == 1, answer.text
+            requested = _told(await probe.until(1), "AssignmentRequested")
+            await _publish(kafka, heard(assigned(requested)))
+            install = _told(await probe.until(2), "InstallRequested")
+        assert install.targets[0].entitlement_id == requested.targets[0].entitlement_id
+    finally:
+        exit_code = await service.stop()
+    assert exit_code == 0
+    assert "Traceback" not in (tmp_path / "serve.log").read_text()
+
+
+async def test_a_start_without_a_setting_is_refused_with_its_name(
+    environment: Environment, tmp_path: Path
+) -> None:
+    process = _run("serve", {**environment, "INSTALL_ATTEMPTS": "0"}, tmp_path)
+    assert await process.ended() == 2
+    assert "INSTALL_ATTEMPTS" in (tmp_path / "serve.log").read_text()
+
+
+def _run(verb: str, environment: Mapping[str, str], directory: Path) -> Child:
+    command = Command(
+        name=verb,
+        arguments=[ASSIGNMENT, verb],
+        environment=environment,
+        log_file=directory / f"{verb}.log",
+    )
+    return Child(command)
+
+
+async def _ready(environment: Mapping[str, str]) -> bool:
+    async with httpx2.AsyncClient() as http:
+        try:
+            answer = await http.get(f"http://127.0.0.1:{environment['HTTP_PORT']}/readyz")
+        except httpx2.TransportError:
+            return False
+    return answer.status_code == 200
+
+
+def _client(environment: Mapping[str, str], identity: IdentitySimulator) -> httpx2.AsyncClient:
+    token = identity.sign(Grant(subject="portal", scope=SCOPES, audience="assignment"))
+    return httpx2.AsyncClient(
+        base_url=f"http://127.0.0.1:{environment['HTTP_PORT']}", headers={"authorization": f"Bearer {token}"}
+    )
+
+
+async def _publish_school(kafka: KafkaConnection) -> str:
+    """Publish one device and one asset, as mdm-push and licensing do, and return the asset's id."""
+    enrolled = enrolled_device(new_id(), "C02X1234")
+    asset = AssetChanged.model_validate(
+        {
+            "asset_id": "5f1b3a3e-4a0e-5a55-9c6e-2f4f0f4f8a10",
+            "kind": "vpp_app",
+            "adam_id": "408709785",
+            "pricing_param": "STDQ",
+            "device_assignable": True,
+            "revocable": True,
+            "platforms": ["iOS"],
+            "unlimited": True,
+            "pools": [
+                {
+                    "library_id": LIBRARY,
+                    "total": None,
+                    "capacity": None,
+                    "available": None,
+                    "held": 0,
+                    "foreign": 0,
+                    "waiting": 0,
+                    "over_allocated": 0,
+                }
+            ],
+        }
+    )
+    await _publish(kafka, heard(enrolled, sequence=1), heard(asset, sequence=1))
+    return str(asset.asset_id)
+
+
+async def _publish(kafka: KafkaConnection, *told: Heard[Event]) -> None:
+    async with AIOKafkaProducer(**kafka.options()) as producer:
+        for one in told:
+            await producer.send_and_wait(
+                one.event.topic.name,
+                encode(one.event),
+                key=one.event.key().encode(),
+                headers=one.envelope.headers(),
+            )
+
+
+async def _listed(http: httpx2.AsyncClient, path: str) -> Any:
+    async with asyncio.timeout(10):
+        while not (items := (await http.get(path)).json()["items"]):
+            await asyncio.sleep(0.02)
+    return items
+
+
+def _told(records: list[Any], kind: str) -> Any:
+    """Return the event of a kind among records."""
+    for record in records:
+        one = _event_in(record)
+        if type(one).__name__ == kind:
+            return one
+    raise AssertionError(f"no {kind} was told")
+
+
+def _event_in(record: Any) -> Event:
+    """Return a record as its event."""
+    envelope = read_envelope(record.headers)
+    return decode(REGISTRY[envelope.type], envelope, key=record.key, value=record.value).event
