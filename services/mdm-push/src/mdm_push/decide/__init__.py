@@ -1,0 +1,9 @@
+"""The rules of this service, without hands: what an ask, a report, a list or an ending leads to."""
+
+from mdm_push.decide.asks import Standing, hear
+from mdm_push.decide.endings import unenrolled
+from mdm_push.decide.lists import Knowledge, listed
+from mdm_push.decide.outcome import Outcome
+from mdm_push.decide.reports import reported
+
+__all__ = ["Knowledge", "Outcome", "Standing", "hear", "listed", "reported", "unenrolled"]

@@ -1,0 +1,136 @@
+"""What a device's final report means for the wish whose command it answers. Pure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from mdm_push.decide.asks import withdraw
+from mdm_push.decide.begin import begin, command_install, look
+from mdm_push.decide.outcome import Outcome
+from mdm_push.decide.words import (
+    COMMAND_FORMAT_ERROR,
+    DEVICE_ERROR,
+    HOPELESS,
+    LICENSE_NOT_FOUND,
+    MANAGED,
+    already_there,
+    license_on_its_way,
+    rejection_cause,
+    slug,
+)
+from mdm_push.messages import DeviceError, Report, Status
+from mdm_push.model import App, Enrollment, Intent, Patience, Wish, WishState, nth
+
+
+def reported(
+    wish: Wish,
+    report: Report,
+    *,
+    enrollment: Enrollment,
+    waiting: Wish | None,
+    app: App | None,
+    now: datetime,
+    patience: Patience,
+) -> Outcome:
+    """Judge the final report of a wish's command, then let the wish begin that waited behind it.
+
+    What is still under way then gives way to the newer wish (scenario 6).
+    """
+    outcome = Outcome()
+    known = app or App(enrollment_id=wish.enrollment_id, asset_id=wish.asset_id, present=False)
+    if wish.intent is Intent.INSTALL:
+        known = _after_install(known, report)
+        verdict = _install(wish, report, enrollment, now=now, patience=patience)
+    else:
+        known = replace(known, present=known.present and report.Status is not Status.ACKNOWLEDGED)
+        verdict = _removal(wish, report)
+    if known != app:
+        outcome.apps.append(known)
+    if waiting is None:
+        outcome.add(verdict)
+        return outcome
+    ended = verdict.wishes[-1]
+    if ended.state.open:
+        outcome.settle(withdraw(wish))
+    else:
+        outcome.add(verdict)
+    outcome.add(begin(waiting, enrollment, app=known, now=now, patience=patience))
+    return outcome
+
+
+def _after_install(app: App, report: Report) -> App:
+    """Remember what an install's report tells of the app, its one-shot statuses too."""
+    took_it = report.Status is Status.ACKNOWLEDGED and report.RejectionReason is None
+    there = took_it or already_there(report.RejectionReason, report.ErrorChain)
+    return replace(
+        app,
+        present=(app.present or there) and report.State not in HOPELESS,
+        identifier=report.Identifier or app.identifier,
+        status=report.State or app.status,
+    )
+
+
+def _install(
+    wish: Wish, report: Report, enrollment: Enrollment, *, now: datetime, patience: Patience
+) -> Outcome:
+    if report.Status is Status.FORMAT_ERROR:
+        return fail(wish, COMMAND_FORMAT_ERROR)
+    if already_there(report.RejectionReason, report.ErrorChain):
+        return look(wish, now=now, patience=patience)
+    if report.Status is Status.ERROR:
+        return _install_error(wish, report, enrollment, now=now, patience=patience)
+    if report.RejectionReason is not None:
+        return fail(wish, rejection_cause(report.RejectionReason))
+    return judge_status(wish, report.State) or look(wish, now=now, patience=patience)
+
+
+def _install_error(
+    wish: Wish, report: Report, enrollment: Enrollment, *, now: datetime, patience: Patience
+) -> Outcome:
+    """Retry while the licence may still be on its way to Apple's stores; any other error is final."""
+    if not license_on_its_way(report.ErrorChain):
+        cause = rejection_cause(report.RejectionReason) if report.RejectionReason else DEVICE_ERROR
+        return fail(wish, cause, report.ErrorChain)
+    if wish.tries >= len(patience.retry_seconds):
+        return fail(wish, LICENSE_NOT_FOUND, report.ErrorChain)
+    due_at = now + timedelta(seconds=nth(patience.retry_seconds, wish.tries))
+    return command_install(replace(wish, tries=wish.tries + 1), enrollment, due_at=due_at)
+
+
+def _removal(wish: Wish, report: Report) -> Outcome:
+    if report.Status is Status.FORMAT_ERROR:
+        return fail(wish, COMMAND_FORMAT_ERROR)
+    if report.Status is Status.ERROR:
+        return fail(wish, DEVICE_ERROR, report.ErrorChain)
+    return done(wish)
+
+
+def judge_status(wish: Wish, status: str | None) -> Outcome | None:
+    """End an install by Apple's word for the app, None while the word is only a stage on the way."""
+    if status == MANAGED:
+        return done(wish)
+    if status in HOPELESS:
+        return fail(wish, slug(status))
+    return None
+
+
+def done(wish: Wish) -> Outcome:
+    """End a wish well, and tell it."""
+    outcome = Outcome()
+    outcome.settle(replace(wish, state=WishState.DONE))
+    return outcome
+
+
+def fail(wish: Wish, cause: str, errors: tuple[DeviceError, ...] = ()) -> Outcome:
+    """End a wish badly, and tell the cause and the first error of the device's chain."""
+    first = errors[0] if errors else None
+    outcome = Outcome()
+    outcome.settle(
+        replace(
+            wish,
+            state=WishState.FAILED,
+            cause=cause,
+            error_domain=(first.ErrorDomain or None) if first else None,
+            error_code=first.ErrorCode if first else None,
+        )
+    )
+    return outcome
