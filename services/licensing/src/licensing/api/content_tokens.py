@@ -1,0 +1,76 @@
+"""/v1/content-tokens: a token goes in, and what it speaks for can be read; the token itself never again."""
+
+from typing import Annotated, Protocol
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
+
+from licensing import queries
+from licensing.handlers import Sealer, install_token
+from licensing.model import ExaminedToken
+from licensing.schemas import ContentTokenBody, NewContentToken
+from shared.auth import Caller, requires
+from shared.database import Database, Transaction
+from shared.errors import NotFound
+from shared.web import Answer, CorrelationId, IdempotencyKey, Page, answer_once
+
+
+class Examiner(Protocol):
+    """Asks Apple what a content token speaks for."""
+
+    async def examine(self, text: str) -> ExaminedToken:
+        """Return it, or raise Invalid with the words that whoever uploaded it needs."""
+        ...
+
+
+def router(database: Database, apple: Examiner, sealer: Sealer) -> APIRouter:
+    """Return the routes about content tokens."""
+    routes = APIRouter(prefix="/v1/content-tokens", tags=["content tokens"])
+
+    @routes.post(
+        "",
+        status_code=201,
+        response_model=ContentTokenBody,
+        summary="Install a content token; its purchases appear soon after",
+    )
+    async def upload(
+        request: Request,
+        body: NewContentToken,
+        caller: Annotated[Caller, requires("licenses:admin")],
+        correlation_id: CorrelationId,
+        idempotency_key: IdempotencyKey = None,
+    ) -> JSONResponse:
+        """Validate the token with Apple, seal it, and have its library claimed. Refused: nothing is stored."""
+        examined = await apple.examine(body.content_token.get_secret_value())
+
+        async def install(tx: Transaction) -> Answer:
+            token_id = await install_token(
+                tx, examined, sealer=sealer, caller=caller.subject, correlation_id=correlation_id
+            )
+            return Answer(201, ContentTokenBody.of(await queries.content_token_in(tx, token_id)))
+
+        return await answer_once(
+            database,
+            caller=caller,
+            route="POST /v1/content-tokens",
+            key=idempotency_key,
+            body=await request.body(),
+            work=install,
+        )
+
+    @routes.get("", summary="List content tokens, the newest first", dependencies=[requires("licenses:read")])
+    async def list_content_tokens() -> Page[ContentTokenBody]:
+        """Return all content tokens; there are few."""
+        rows = await queries.list_content_tokens(database)
+        return Page(items=[ContentTokenBody.of(row) for row in rows])
+
+    @routes.get("/{content_token_id}", summary="One content token", dependencies=[requires("licenses:read")])
+    async def read_content_token(content_token_id: UUID) -> ContentTokenBody:
+        """Return what is known of a content token."""
+        row = await queries.find_content_token(database, content_token_id)
+        if row is None:
+            raise NotFound("unknown_content_token", "there is no content token by this id")
+        return ContentTokenBody.of(row)
+
+    return routes

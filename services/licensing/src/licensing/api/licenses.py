@@ -1,0 +1,74 @@
+"""/v1/licenses and /v1/waitlist: who has a licence, who had one, and who waits at which place."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from licensing import queries
+from licensing.model import State
+from licensing.queries import LicenseFilter
+from licensing.schemas import LicenseBody, WaitingBody
+from shared.auth import requires
+from shared.database import Database
+from shared.errors import NotFound
+from shared.events.event import SerialNumber
+from shared.web import Cursor, Limit, Page, decode_cursor, encode_cursor
+
+
+def router(database: Database) -> APIRouter:
+    """Return the routes about licences."""
+    routes = APIRouter(prefix="/v1/licenses", tags=["licenses"], dependencies=[requires("licenses:read")])
+
+    @routes.get("", summary="List licences, living and ended lives alike")
+    async def list_licenses(
+        pool_id: UUID | None = None,
+        asset_id: UUID | None = None,
+        serial_number: SerialNumber | None = None,
+        state: State | None = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Page[LicenseBody]:
+        """Return a page of the licences that match every filter given."""
+        place = decode_cursor(cursor, UUID)
+        wanted = LicenseFilter(pool_id, asset_id, serial_number, state)
+        rows = await queries.list_licenses(
+            database, wanted, limit=limit + 1, after=place[0] if place else None
+        )
+        shown = [LicenseBody.of(row) for row in rows[:limit]]
+        more = encode_cursor(shown[-1].entitlement_id) if len(rows) > limit else None
+        return Page(items=shown, next_cursor=more)
+
+    @routes.get("/{entitlement_id}", summary="The licence of one entitlement")
+    async def read_license(entitlement_id: UUID) -> LicenseBody:
+        """Return where the licence of an entitlement stands."""
+        row = await queries.find_license(database, entitlement_id)
+        if row is None:
+            raise NotFound("unknown_license", "no licence was ever asked for this entitlement")
+        return LicenseBody.of(row)
+
+    return routes
+
+
+def waitlist(database: Database) -> APIRouter:
+    """Return the route about those who wait."""
+    routes = APIRouter(prefix="/v1/waitlist", tags=["waitlist"], dependencies=[requires("licenses:read")])
+
+    @routes.get("", summary="List who waits, with everybody's place as of now")
+    async def list_waiting(
+        pool_id: UUID | None = None,
+        asset_id: UUID | None = None,
+        serial_number: SerialNumber | None = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Page[WaitingBody]:
+        """Return a page of the waitlists, pool by pool, in the order in which they are served."""
+        place = decode_cursor(cursor, UUID, int)
+        wanted = LicenseFilter(pool_id, asset_id, serial_number)
+        rows = await queries.list_waiting(
+            database, wanted, limit=limit + 1, after=(place[0], place[1]) if place else None
+        )
+        shown = [WaitingBody.of(row) for row in rows[:limit]]
+        more = encode_cursor(shown[-1].pool_id, shown[-1].position) if len(rows) > limit else None
+        return Page(items=shown, next_cursor=more)
+
+    return routes

@@ -1,0 +1,46 @@
+"""/v1/pools: how many licences of each asset there are, held, free and waited for."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from licensing import queries
+from licensing.queries import PoolFilter
+from licensing.schemas import PoolBody
+from shared.auth import requires
+from shared.database import Database
+from shared.errors import NotFound
+from shared.events.event import AdamId
+from shared.web import Cursor, Limit, Page, decode_cursor, encode_cursor
+
+
+def router(database: Database) -> APIRouter:
+    """Return the routes about pools."""
+    routes = APIRouter(prefix="/v1/pools", tags=["pools"], dependencies=[requires("licenses:read")])
+
+    @routes.get("", summary="List pools")
+    async def list_pools(
+        asset_id: UUID | None = None,
+        library_id: Annotated[str | None, Query(max_length=64, pattern="^[!-~]+$")] = None,
+        adam_id: AdamId | None = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Page[PoolBody]:
+        """Return a page of the pools that match every filter given."""
+        place = decode_cursor(cursor, UUID)
+        wanted = PoolFilter(asset_id=asset_id, library_id=library_id, adam_id=adam_id)
+        rows = await queries.list_pools(database, wanted, limit=limit + 1, after=place[0] if place else None)
+        shown = [PoolBody.of(row) for row in rows[:limit]]
+        more = encode_cursor(shown[-1].pool_id) if len(rows) > limit else None
+        return Page(items=shown, next_cursor=more)
+
+    @routes.get("/{pool_id}", summary="One pool")
+    async def read_pool(pool_id: UUID) -> PoolBody:
+        """Return a pool's counts as of now, beside Apple's last reading."""
+        row = await queries.find_pool(database, pool_id)
+        if row is None:
+            raise NotFound("unknown_pool", "there is no pool by this id")
+        return PoolBody.of(row)
+
+    return routes

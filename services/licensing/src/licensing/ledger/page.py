@@ -1,0 +1,79 @@
+"""One locked pool in the ledger, and a set of its licences that is to be written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from licensing.model import HOLDING, Ask, License, Pool, State
+from shared.events.words import Held, Refusal
+
+Outcome = tuple[Held | None, Refusal | None, int | None]
+"""What a release found, why a target was refused, and Apple's error number."""
+
+NO_OUTCOME: Outcome = (None, None, None)
+
+
+@dataclass(slots=True)
+class Page:
+    """A locked pool, its counters as they become, and the targets that another open request is about."""
+
+    pool: Pool
+    touched: bool = False
+    busy: set[str] = field(default_factory=set)
+    attempt: int | None = None  # of the requests of those who are served now
+
+    def count(self, before: State, after: State, many: int) -> None:
+        """Move so many licences from one state to another."""
+        held = (after in HOLDING) - (before in HOLDING)
+        waiting = (after is State.WAITLISTED) - (before is State.WAITLISTED)
+        if held or waiting:
+            pool = self.pool
+            self.pool = replace(pool, held=pool.held + held * many, waiting=pool.waiting + waiting * many)
+            self.touched = True
+
+    def arrivals(self, many: int) -> Sequence[int]:
+        """Draw the next numbers in the order of arrival."""
+        first = self.pool.arrival + 1
+        self.pool = replace(self.pool, arrival=self.pool.arrival + many)
+        self.touched = True
+        return range(first, first + many)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A set of licences to be written, all to one state; `page` is None for those without a pool.
+
+    `intent_ids` None means: the request to Apple that the state needs, if any; with `attempt` one of their
+    own, else one shared with whoever needs one too.
+    """
+
+    page: Page | None
+    targets: Sequence[Ask | License]
+    state: State
+    arrivals: Sequence[int]
+    outcome: Outcome = NO_OUTCOME
+    is_new: bool = False
+    intent_ids: Sequence[UUID | None] | None = None
+    attempt: int | None = None
+
+
+Target = Ask | License
+
+
+def by_state(affected: Sequence[License]) -> dict[tuple[UUID | None, State], list[License]]:
+    """Group licences by pool and state: each group moves as one."""
+    groups: dict[tuple[UUID | None, State], list[License]] = {}
+    for each in affected:
+        groups.setdefault((each.pool_id, each.state), []).append(each)
+    return groups
+
+
+def by_outcome(targets: Sequence[Target], outcome: Outcome) -> list[tuple[UUID, Outcome, Sequence[Target]]]:
+    """Group what is refused or released by asset, and by the stored outcome where an answer is repeated."""
+    groups: dict[tuple[UUID, Outcome], list[Target]] = {}
+    for target in targets:
+        said = outcome
+        if outcome == NO_OUTCOME and isinstance(target, License):
+            said = (target.held, target.refusal, target.error_number)
+        groups.setdefault((target.asset_id, said), []).append(target)
+    return [(asset_id, said, group) for (asset_id, said), group in groups.items()]

@@ -1,0 +1,126 @@
+"""Which request to Apple a licence joins: requests are filled to Apple's limit, across what was asked."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from licensing.model import Ask, IntentKind, License
+from licensing.store import intents
+from licensing.store.intents import NewIntent
+from licensing.work import INTENT
+from shared import worker
+from shared.database import Transaction
+from shared.events import MAX_TARGETS_PER_EVENT
+from shared.ids import new_id
+from shared.retry import delay_seconds
+from shared.worker import NewWork
+
+_FIRST_DELAY_SECONDS = 1.0
+_LONGEST_DELAY_SECONDS = 300.0
+"""Apple's advice for error 9603: some quick tries, then minutes apart."""
+
+
+@dataclass(slots=True)
+class _Filling:
+    """A request that takes members: one that is stored already, or one that this transaction begins."""
+
+    intent_id: UUID
+    pool_id: UUID
+    kind: IntentKind
+    size: int
+    correlation_id: UUID | None = None
+    attempt: int | None = None
+
+    @property
+    def room(self) -> int:
+        return MAX_TARGETS_PER_EVENT - self.size
+
+
+class Requests:
+    """The unsent requests of some locked pools, those of the database and those of this transaction."""
+
+    def __init__(self, tx: Transaction, pool_ids: Sequence[UUID]) -> None:
+        self._tx = tx
+        self._pool_ids = pool_ids
+        self._shared: dict[tuple[UUID, IntentKind], _Filling] | None = None
+        self._begun: list[_Filling] = []
+        self._changes: Counter[UUID] = Counter()
+
+    def leave(self, intent_ids: Sequence[UUID]) -> None:
+        """Count members that left unsent requests."""
+        self._changes.subtract(Counter(intent_ids))
+
+    async def join(
+        self, pool_id: UUID, kind: IntentKind, targets: Sequence[Ask | License], *, attempt: int | None
+    ) -> list[UUID]:
+        """Return the request of each target. With `attempt` they get requests that nobody else joins."""
+        joined: list[UUID] = []
+        while len(joined) < len(targets):
+            rest = targets[len(joined) :]
+            filling = await self._with_room(pool_id, kind) if attempt is None else None
+            if filling is None:
+                filling = self._begin(pool_id, kind, rest[0].correlation_id, attempt)
+            many = min(len(rest), filling.room)
+            filling.size += many
+            if filling.correlation_id is None:
+                self._changes[filling.intent_id] += many
+            joined.extend([filling.intent_id] * many)
+        return joined
+
+    async def write(self) -> None:
+        """Store the new requests with their work rows, and the sizes of those that were there."""
+        begun, self._begun = self._begun, []
+        if begun:
+            work_ids = await worker.add(self._tx, [_work(each, self._tx.now) for each in begun])
+            await intents.insert(
+                self._tx, [_new(each, work_id) for each, work_id in zip(begun, work_ids, strict=True)]
+            )
+        for each in begun:
+            each.correlation_id = None  # from now on its size is the database's
+        changes = {intent_id: change for intent_id, change in self._changes.items() if change}
+        self._changes.clear()
+        if changes:
+            await intents.resize(self._tx, changes)
+
+    async def _with_room(self, pool_id: UUID, kind: IntentKind) -> _Filling | None:
+        if self._shared is None:
+            rows = await intents.with_room(self._tx, self._pool_ids, most=MAX_TARGETS_PER_EVENT)
+            self._shared = {
+                (pool, of_kind): _Filling(intent_id, pool, of_kind, size)
+                for pool, of_kind, intent_id, size in rows
+            }
+        filling = self._shared.get((pool_id, kind))
+        return filling if filling is not None and filling.room > 0 else None
+
+    def _begin(self, pool_id: UUID, kind: IntentKind, correlation_id: UUID, attempt: int | None) -> _Filling:
+        filling = _Filling(new_id(), pool_id, kind, 0, correlation_id, attempt)
+        self._begun.append(filling)
+        if attempt is None and self._shared is not None:
+            self._shared[pool_id, kind] = filling
+        return filling
+
+
+def _work(filling: _Filling, now: datetime) -> NewWork:
+    wait = 0.0
+    if filling.attempt:
+        wait = delay_seconds(filling.attempt - 1, first=_FIRST_DELAY_SECONDS, most=_LONGEST_DELAY_SECONDS)
+    return NewWork(
+        INTENT,
+        {"intent_id": str(filling.intent_id)},
+        filling.correlation_id or filling.intent_id,
+        now + timedelta(seconds=wait),
+    )
+
+
+def _new(filling: _Filling, work_id: UUID) -> NewIntent:
+    return NewIntent(
+        filling.intent_id,
+        filling.pool_id,
+        filling.kind,
+        min(filling.attempt or 0, 100),
+        filling.attempt is None,
+        filling.size,
+        work_id,
+    )

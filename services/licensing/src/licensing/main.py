@@ -1,0 +1,54 @@
+"""Draws the whole service: `licensing serve [--role api|worker|all] | migrate | replay`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from licensing.api import DOORS, router
+from licensing.apple import Apple, Wire, http_client
+from licensing.consumer import hears
+from licensing.handlers import Clockwork
+from licensing.schedule import jobs
+from licensing.settings import LicensingSettings
+from licensing.steps import Desk, steps
+from licensing.store.budget import RequestBudget
+from shared.database import Database
+from shared.program import Program
+from shared.service import Service
+from shared.vault import Vault
+
+
+@asynccontextmanager
+async def wire(settings: LicensingSettings, database: Database, vault: Vault) -> AsyncIterator[Service]:
+    """Wire one process of the service; at the end the connections to Apple are closed."""
+    async with http_client(settings.trust_ca_file) as http:
+        apple = Apple(
+            Wire(http, deadline_seconds=settings.apple_deadline_seconds),
+            base_url=settings.apple_base_url,
+            budget=RequestBudget(database),
+            clock=database.clock,
+        )
+        yield Service(
+            name="licensing",
+            package="licensing",
+            description="How many licences are left, and Apple's word on it.",
+            database=database,
+            handlers=hears(),
+            asks=None,
+            routers=[router(database, apple, vault)],
+            steps=steps(Desk(database, vault, settings.pace), apple, settings.claims),
+            jobs=jobs(
+                Clockwork(database, vault),
+                assets_seconds=settings.assets_seconds,
+                notifications_seconds=settings.notifications_seconds,
+            ),
+            open_doors=DOORS,
+            worker=settings.worker,
+        )
+
+
+PROGRAM = Program("licensing", package="licensing", settings=LicensingSettings, wire=wire)
+
+
+def main() -> int:
+    """Run the command line and return the exit code."""
+    return PROGRAM.run()

@@ -1,0 +1,184 @@
+"""What others ask of this service: one function per question, each in one reading transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from licensing.model import State
+from licensing.tables import asset, content_token, intent, library, license_, pool
+from shared.database import Database, Transaction
+
+Rows = Sequence[sa.RowMapping]
+
+_PRESENT = sa.case(
+    (intent.c.sent_at.is_(None), license_.c.state),
+    (license_.c.state == "reserved", "associating"),
+    (intent.c.kind == "associate", "withdrawing"),
+    else_="disassociating",
+)
+"""The state as people should see it: on its way to Apple or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFilter:
+    """Which pools a list holds; None means any."""
+
+    asset_id: UUID | None = None
+    library_id: str | None = None
+    adam_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseFilter:
+    """Which licences a list holds; None means any."""
+
+    pool_id: UUID | None = None
+    asset_id: UUID | None = None
+    serial_number: str | None = None
+    state: State | None = None
+
+
+async def list_content_tokens(database: Database) -> Rows:
+    """Return the content tokens, the newest first; never their texts."""
+    async with database.reading() as tx:
+        question = _content_tokens().order_by(content_token.c.created_at.desc(), content_token.c.id)
+        return (await tx.sql.execute(question)).mappings().all()
+
+
+async def find_content_token(database: Database, token_id: UUID) -> sa.RowMapping | None:
+    """Return one content token, without its text."""
+    question = _content_tokens().where(content_token.c.id == token_id)
+    async with database.reading() as tx:
+        return (await tx.sql.execute(question)).mappings().first()
+
+
+async def content_token_in(tx: Transaction, token_id: UUID) -> sa.RowMapping:
+    """Return a content token within the transaction that stored it."""
+    question = _content_tokens().where(content_token.c.id == token_id)
+    return (await tx.sql.execute(question)).mappings().one()
+
+
+async def list_pools(database: Database, wanted: PoolFilter, *, limit: int, after: UUID | None) -> Rows:
+    """Return pools in id order, those behind `after` only."""
+    question = _pools().order_by(pool.c.id).limit(limit)
+    if after is not None:
+        question = question.where(pool.c.id > after)
+    for column, value in (
+        (pool.c.asset_id, wanted.asset_id),
+        (pool.c.library_id, wanted.library_id),
+        (asset.c.adam_id, wanted.adam_id),
+    ):
+        if value is not None:
+            question = question.where(column == value)
+    async with database.reading() as tx:
+        return (await tx.sql.execute(question)).mappings().all()
+
+
+async def find_pool(database: Database, pool_id: UUID) -> sa.RowMapping | None:
+    """Return one pool."""
+    async with database.reading() as tx:
+        return (await tx.sql.execute(_pools().where(pool.c.id == pool_id))).mappings().first()
+
+
+async def list_licenses(database: Database, wanted: LicenseFilter, *, limit: int, after: UUID | None) -> Rows:
+    """Return lives of licences in the order of their entitlement ids, those behind `after` only."""
+    question = _licenses().order_by(license_.c.entitlement_id).limit(limit)
+    if after is not None:
+        question = question.where(license_.c.entitlement_id > after)
+    for column, value in (
+        (license_.c.pool_id, wanted.pool_id),
+        (license_.c.asset_id, wanted.asset_id),
+        (license_.c.serial_number, wanted.serial_number),
+        (_PRESENT, wanted.state),
+    ):
+        if value is not None:
+            question = question.where(column == value)
+    async with database.reading() as tx:
+        return (await tx.sql.execute(question)).mappings().all()
+
+
+async def find_license(database: Database, entitlement_id: UUID) -> sa.RowMapping | None:
+    """Return the licence of one entitlement."""
+    async with database.reading() as tx:
+        question = _licenses().where(license_.c.entitlement_id == entitlement_id)
+        return (await tx.sql.execute(question)).mappings().first()
+
+
+async def list_waiting(
+    database: Database, wanted: LicenseFilter, *, limit: int, after: tuple[UUID, int] | None
+) -> Rows:
+    """Return who waits, pool by pool in the order of the waitlist, with each one's place as of now."""
+    position = sa.func.row_number().over(
+        partition_by=license_.c.pool_id, order_by=[license_.c.priority.desc(), license_.c.arrival]
+    )
+    waitlist = (
+        sa.select(license_, position.label("position"))
+        .where(license_.c.state == "waitlisted", *_of_pool(wanted))
+        .subquery()
+    )
+    question = sa.select(waitlist).order_by(waitlist.c.pool_id, waitlist.c.position).limit(limit)
+    if wanted.serial_number is not None:
+        question = question.where(waitlist.c.serial_number == wanted.serial_number)
+    if after is not None:
+        question = question.where(
+            sa.tuple_(waitlist.c.pool_id, waitlist.c.position)
+            > sa.tuple_(sa.literal(after[0], sa.Uuid), sa.literal(after[1], sa.BigInteger))
+        )
+    async with database.reading() as tx:
+        return (await tx.sql.execute(question)).mappings().all()
+
+
+def _of_pool(wanted: LicenseFilter) -> list[sa.ColumnElement[bool]]:
+    """Return the filters that leave whole pools: places are counted before any other filter."""
+    filters = []
+    if wanted.pool_id is not None:
+        filters.append(license_.c.pool_id == wanted.pool_id)
+    if wanted.asset_id is not None:
+        filters.append(license_.c.asset_id == wanted.asset_id)
+    return filters
+
+
+def _content_tokens() -> sa.Select[tuple[object, ...]]:
+    return sa.select(
+        content_token.c.id,
+        content_token.c.library_id,
+        content_token.c.organization_name,
+        content_token.c.expires_at,
+        content_token.c.created_by,
+        content_token.c.created_at,
+        library.c.location_name,
+        library.c.country,
+        library.c.notified,
+        library.c.assets_read_at,
+        library.c.cause,
+        library.c.error_number,
+        sa.case(
+            (content_token.c.replaced_at.is_not(None), "replaced"),
+            else_=library.c.state,
+        ).label("state"),
+    ).join(library, library.c.id == content_token.c.library_id)
+
+
+def _pools() -> sa.Select[tuple[object, ...]]:
+    return (
+        sa.select(
+            pool,
+            asset.c.adam_id,
+            asset.c.pricing_param,
+            asset.c.is_book,
+            asset.c.device_assignable,
+            asset.c.revocable,
+            asset.c.platforms,
+            library.c.assets_read_at,
+        )
+        .join(asset, asset.c.id == pool.c.asset_id)
+        .join(library, library.c.id == pool.c.library_id)
+    )
+
+
+def _licenses() -> sa.Select[tuple[object, ...]]:
+    return sa.select(
+        license_, _PRESENT.label("present_state"), intent.c.sent_at, intent.c.event_id
+    ).outerjoin(intent, intent.c.id == license_.c.intent_id)

@@ -1,0 +1,23 @@
+"""What runs by the clock, each job by one replica at a time."""
+
+from licensing.handlers import Clockwork
+from shared.schedule import Job
+
+TELL_SECONDS = 1.0
+"""AssetChanged is told at most this often."""
+
+_SERVE_SECONDS = 1.0
+_RESUBSCRIBE_SECONDS = 300.0
+_FORGET_SECONDS = 3600.0
+
+
+def jobs(clockwork: Clockwork, *, assets_seconds: float, notifications_seconds: float) -> list[Job]:
+    """Return the table "job -> how often"."""
+    return [
+        Job("tell assets", TELL_SECONDS, clockwork.tell_assets),
+        Job("serve waitlists", _SERVE_SECONDS, clockwork.serve_waitlists),
+        Job("read notifications", notifications_seconds, clockwork.read_notifications),
+        Job("want assets", assets_seconds, clockwork.want_assets),
+        Job("resubscribe", _RESUBSCRIBE_SECONDS, clockwork.resubscribe),
+        Job("forget notifications", _FORGET_SECONDS, clockwork.forget_notifications),
+    ]

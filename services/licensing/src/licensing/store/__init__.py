@@ -1,0 +1,1 @@
+"""SQL in and out of the model, one statement per set."""

@@ -1,0 +1,46 @@
+"""The request budget of a library: one row that all replicas take their turns from."""
+
+from shared.database import Database
+from shared.errors import Unavailable
+
+MOST_SECONDS = 20.0
+"""Who would have to wait longer comes again later, and keeps no turn."""
+
+_MARGIN = 0.9
+"""Apple counts arrivals, and the network bunches what was evenly spaced: stay below its limit."""
+
+_TAKE = """
+UPDATE library SET next_request_at =
+       greatest(next_request_at, clock_timestamp()) + make_interval(secs => $2::float8)
+WHERE id = $1
+  AND coalesce(next_request_at, '-infinity') <= clock_timestamp() + make_interval(secs => $3::float8)
+RETURNING extract(epoch FROM next_request_at - clock_timestamp())::float8 - $2::float8
+"""
+_PAUSE = """
+UPDATE library SET next_request_at =
+       greatest(next_request_at, clock_timestamp() + make_interval(secs => $2::float8))
+WHERE id = $1
+"""
+
+
+class RequestBudget:
+    """Turns evenly spaced, by the database's clock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, library_id: str, *, per_second: float) -> float:
+        """Take the next turn of a stored library and return the seconds until it.
+
+        Raises Unavailable when it is too far off; no turn is taken then.
+        """
+        async with self._database.transaction() as tx:
+            wait = await tx.raw.fetchval(_TAKE, library_id, 1.0 / (per_second * _MARGIN), MOST_SECONDS)
+            if wait is None:
+                raise Unavailable("apple_budget", retry_after_seconds=MOST_SECONDS)
+        return max(0.0, float(wait))
+
+    async def pause(self, library_id: str, seconds: float) -> None:
+        """Let no turn begin for so long."""
+        async with self._database.transaction() as tx:
+            await tx.raw.execute(_PAUSE, library_id, seconds)

@@ -1,0 +1,142 @@
+"""Intents: every request to Apple is stored before it is sent (promise 6). Guarded by the pool's row."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from licensing.model import AppleFailure, Intent, IntentKind
+from shared.database import Transaction
+
+_OPEN = """
+SELECT pool_id, kind, id, size FROM intent
+WHERE pool_id = ANY ($1::uuid[]) AND joinable AND size < $2 AND sent_at IS NULL ORDER BY id
+"""
+_INSERT = """
+INSERT INTO intent (id, pool_id, kind, attempt, joinable, size, work_id, created_at)
+SELECT new.*, $8
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bool[], $6::smallint[], $7::uuid[]) AS new
+"""
+_RESIZE = """
+UPDATE intent SET size = size + new.change FROM unnest($1::uuid[], $2::int[]) AS new (id, change)
+WHERE intent.id = new.id
+"""
+_SELECT = "SELECT id, pool_id, kind, attempt, sent_at, event_id, ended_at, failures::text FROM intent"
+_READ = f"{_SELECT} WHERE id = $1"
+_TO_SETTLE = f"""
+{_SELECT} WHERE pool_id = $1 AND sent_at IS NOT NULL AND (ended_at <= $2 OR sent_at <= $3) ORDER BY id
+"""
+_SENT = "UPDATE intent SET sent_at = $2, joinable = false WHERE id = $1"
+_UNSENT = "UPDATE intent SET sent_at = NULL WHERE id = $1"
+_FOLLOWED = "UPDATE intent SET event_id = $2 WHERE id = $1"
+_ENDED = "UPDATE intent SET ended_at = $2, failures = $3::jsonb WHERE id = $1"
+_DELETE = "DELETE FROM intent WHERE id = $1"
+_COVERED = """
+SELECT count(DISTINCT serial_number) >= (SELECT size FROM intent WHERE id = $1)
+FROM notification, unnest(covers) AS serial_number WHERE event_id = $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewIntent:
+    """An intent to be stored; its work row exists."""
+
+    intent_id: UUID
+    pool_id: UUID
+    kind: IntentKind
+    attempt: int
+    joinable: bool
+    size: int
+    work_id: UUID
+
+
+async def with_room(
+    tx: Transaction, pool_ids: Sequence[UUID], *, most: int
+) -> list[tuple[UUID, IntentKind, UUID, int]]:
+    """Return unsent requests that may take more members: pool, kind, intent and size."""
+    rows = await tx.raw.fetch(_OPEN, pool_ids, most)
+    return [(row[0], IntentKind(row[1]), row[2], row[3]) for row in rows]
+
+
+async def insert(tx: Transaction, intents: Sequence[NewIntent]) -> None:
+    """Store new intents."""
+    await tx.raw.execute(
+        _INSERT,
+        [intent.intent_id for intent in intents],
+        [intent.pool_id for intent in intents],
+        [str(intent.kind) for intent in intents],
+        [intent.attempt for intent in intents],
+        [intent.joinable for intent in intents],
+        [intent.size for intent in intents],
+        [intent.work_id for intent in intents],
+        tx.now,
+    )
+
+
+async def resize(tx: Transaction, changes: Mapping[UUID, int]) -> None:
+    """Count members that joined or left unsent intents."""
+    await tx.raw.execute(_RESIZE, list(changes), list(changes.values()))
+
+
+async def read(tx: Transaction, intent_id: UUID) -> Intent | None:
+    """Return an intent; None when its outcome is known and it is gone."""
+    row = await tx.raw.fetchrow(_READ, intent_id)
+    return None if row is None else _intent(row)
+
+
+async def to_settle(
+    tx: Transaction, pool_id: UUID, *, ended_before: datetime, sent_before: datetime
+) -> list[Intent]:
+    """Return the intents of a pool that a list read after these times can settle (promise 6)."""
+    return [_intent(row) for row in await tx.raw.fetch(_TO_SETTLE, pool_id, ended_before, sent_before)]
+
+
+async def mark_sent(tx: Transaction, intent_id: UUID) -> None:
+    """From now on Apple may have it."""
+    await tx.raw.execute(_SENT, intent_id, tx.now)
+
+
+async def mark_unsent(tx: Transaction, intent_id: UUID) -> None:
+    """Apple has not got it, for certain."""
+    await tx.raw.execute(_UNSENT, intent_id)
+
+
+async def follow(tx: Transaction, intent_id: UUID, event_id: str) -> None:
+    """Store the id of Apple's event."""
+    await tx.raw.execute(_FOLLOWED, intent_id, event_id)
+
+
+async def mark_ended(tx: Transaction, intent_id: UUID, failures: Sequence[AppleFailure]) -> None:
+    """Apple said that the event ended, and what failed."""
+    text = json.dumps([[failure.number, sorted(failure.serial_numbers)] for failure in failures])
+    await tx.raw.execute(_ENDED, intent_id, tx.now, text)
+
+
+async def covered(tx: Transaction, intent_id: UUID, event_id: str) -> bool:
+    """Say whether notifications have told of every member's task."""
+    return bool(await tx.raw.fetchval(_COVERED, intent_id, event_id))
+
+
+async def delete(tx: Transaction, intent_id: UUID) -> None:
+    """Forget an intent whose outcome is known for all members."""
+    await tx.raw.execute(_DELETE, intent_id)
+
+
+def _intent(row: asyncpg.Record) -> Intent:
+    failures = tuple(
+        AppleFailure(number, frozenset(serial_numbers))
+        for number, serial_numbers in json.loads(row["failures"] or "[]")
+    )
+    return Intent(
+        row["id"],
+        row["pool_id"],
+        IntentKind(row["kind"]),
+        row["attempt"],
+        row["sent_at"],
+        row["event_id"],
+        row["ended_at"],
+        failures,
+    )

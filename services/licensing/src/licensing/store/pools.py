@@ -1,0 +1,85 @@
+"""Pools: lock them, write their counters back.
+
+A pool's row is the lock of all its licences and intents: whoever writes one of those holds this row. So a
+licence needs no lock of its own, nobody ever waits for one while holding a pool, and what is read after the
+lock is what is true until the commit.
+"""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from licensing.model import Pool
+from shared.database import Transaction
+from shared.locks import Rung
+
+_COLUMNS = """
+SELECT pool.id, pool.asset_id, pool.library_id, asset.adam_id, asset.pricing_param, asset.device_assignable,
+       asset.revocable, library.state = 'suspended',
+       CASE WHEN pool.unlimited THEN NULL ELSE pool.total - pool.retired - pool.foreign_count END,
+       pool.held, pool.waiting, pool.arrival
+FROM pool JOIN asset ON asset.id = pool.asset_id JOIN library ON library.id = pool.library_id
+"""
+_OF_ASSETS = _COLUMNS + "WHERE pool.asset_id = ANY ($1::uuid[]) ORDER BY pool.id FOR UPDATE OF pool"
+_BY_ID = _COLUMNS + "WHERE pool.id = ANY ($1::uuid[]) ORDER BY pool.id FOR UPDATE OF pool"
+_READ = _COLUMNS + "WHERE pool.id = $1"
+_SAVE = """
+UPDATE pool SET held = new.held, waiting = new.waiting, arrival = new.arrival, untold = true
+FROM unnest($1::uuid[], $2::int[], $3::int[], $4::bigint[]) AS new (id, held, waiting, arrival)
+WHERE pool.id = new.id
+"""
+_WANT_LIST = "UPDATE pool SET list_wanted = true WHERE id = $1 AND NOT list_wanted RETURNING id"
+_TAKE_LIST = "UPDATE pool SET list_wanted = false WHERE id = $1"
+_IDLE = """
+SELECT id FROM pool
+WHERE waiting > 0 AND (unlimited OR held < total - retired - foreign_count)
+"""
+
+
+async def lock_of_assets(tx: Transaction, asset_ids: Collection[UUID]) -> list[Pool]:
+    """Lock all pools of these assets, in id order."""
+    tx.reach(Rung.POOLS)
+    return [_pool(row) for row in await tx.raw.fetch(_OF_ASSETS, list(asset_ids))]
+
+
+async def lock(tx: Transaction, pool_ids: Collection[UUID]) -> list[Pool]:
+    """Lock these pools, in id order."""
+    tx.reach(Rung.POOLS)
+    return [_pool(row) for row in await tx.raw.fetch(_BY_ID, list(pool_ids))]
+
+
+async def read(tx: Transaction, pool_id: UUID) -> Pool | None:
+    """Return a pool as it stands, without its lock."""
+    row = await tx.raw.fetchrow(_READ, pool_id)
+    return None if row is None else _pool(row)
+
+
+async def save(tx: Transaction, pools: Sequence[Pool]) -> None:
+    """Write the counters of locked pools back; AssetChanged is due for them."""
+    await tx.raw.execute(
+        _SAVE,
+        [pool.pool_id for pool in pools],
+        [pool.held for pool in pools],
+        [pool.waiting for pool in pools],
+        [pool.arrival for pool in pools],
+    )
+
+
+async def want_list(tx: Transaction, pool_id: UUID) -> bool:
+    """Note that Apple's list of a locked pool is wanted; return whether nobody had noted it yet."""
+    return await tx.raw.fetchval(_WANT_LIST, pool_id) is not None
+
+
+async def take_list(tx: Transaction, pool_id: UUID) -> None:
+    """Note that the list of a locked pool is being read: whoever wants it from now on wants a later one."""
+    await tx.raw.execute(_TAKE_LIST, pool_id)
+
+
+async def idle_beside_waiters(tx: Transaction) -> list[UUID]:
+    """Return the pools that have a free licence beside somebody who waits. None is expected."""
+    return [row["id"] for row in await tx.raw.fetch(_IDLE)]
+
+
+def _pool(row: asyncpg.Record) -> Pool:
+    return Pool(*row)

@@ -1,0 +1,310 @@
+"""The ledger on PostgreSQL beside a dict: whatever comes in whatever order, the promises hold after every step."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from licensing.decide import Repair, Verdict
+from licensing.decide.verdict import Verdicts
+from licensing.handlers.assets import tell_assets
+from licensing.ledger import Ledger
+from licensing.model import Happening, Intent, IntentKind, License
+from licensing.steps.settle import put_back, settle
+from licensing.store import intents, licenses, pools
+from licensing.tables import metadata
+from shared.clock import TurnedClock
+from shared.database import Database, Transaction
+from shared.ids import new_id
+from tests.licensing.situation import NOON, Situation, Wish, wishes
+
+T = TypeVar("T")
+Found = tuple[Transaction, Ledger, Intent, list[License]]
+
+SERIALS = [f"S{number}" for number in range(3)]
+TERMINAL = {"LicenseAssigned", "LicenseRefused", "LicenseReleased", "LicenseWaitlisted"}
+
+
+class SimulatedApple:
+    """Who holds a licence, as Apple counts it: first come, first served."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.holders: set[str] = set()
+
+    def run(self, intent: Intent, members: list[License]) -> None:
+        for member in members:
+            if intent.kind is IntentKind.DISASSOCIATE:
+                self.holders.discard(member.serial_number)
+            elif len(self.holders) < self.total:
+                self.holders.add(member.serial_number)
+
+    def judge(self, intent: Intent, members: list[License]) -> Verdicts:
+        """Say what the list shows: the rest found none left."""
+        associating = intent.kind is IntentKind.ASSOCIATE
+        judged: dict[Verdict, list[License]] = {}
+        for member in members:
+            done = (member.serial_number in self.holders) is associating
+            verdict = Verdict(Happening.DONE if done else Happening.NONE_LEFT)
+            judged.setdefault(verdict, []).append(member)
+        return judged
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Random wishes, purchases, refunds and outcomes; `wanted` is the model: which life each serial has."""
+
+    url: ClassVar[str]
+    runner: ClassVar[asyncio.Runner]
+
+    @initialize(total=st.integers(1, 4))
+    def begin(self, total: int) -> None:
+        self.apple = SimulatedApple(total)
+        self.lives: dict[str, list[Wish]] = {serial: [] for serial in SERIALS}
+        self.wanted: dict[str, bool] = dict.fromkeys(SERIALS, False)
+        self.told: dict[Any, list[str]] = {}
+        self.run(self._begin(total))
+
+    async def _begin(self, total: int) -> None:
+        self.database = Database(self.url, clock=TurnedClock(NOON), pool_size=1)
+        async with self.database.transaction() as tx:
+            for table in reversed(metadata.sorted_tables):
+                await tx.raw.execute(f"DELETE FROM {table.name}")
+        self.situation = Situation(self.database)
+        await self.situation.begin(total)
+
+    @rule(
+        chosen=st.sets(st.sampled_from(SERIALS), min_size=1),
+        priority=st.integers(0, 2),
+        no_wait=st.booleans(),
+    )
+    def request(self, chosen: set[str], priority: int, no_wait: bool) -> None:  # noqa: FBT001 - drawn
+        """Ask for new lives where the last one has ended, and again where it has not."""
+        for serial in chosen:
+            if not self.wanted[serial]:
+                self.lives[serial].append(Wish(serial, new_id()))
+                self.wanted[serial] = True
+        targets = [self.lives[serial][-1] for serial in sorted(chosen)]
+        self.run(self.situation.request(*targets, priority=priority, no_wait=no_wait))
+
+    @rule(chosen=st.sets(st.sampled_from(SERIALS), min_size=1), sends=st.booleans())
+    def revoke(self, chosen: set[str], sends: bool) -> None:  # noqa: FBT001 - drawn
+        """Take lives back; also those that were never told of, and twice."""
+        targets = [self.lives[serial][-1] for serial in sorted(chosen) if self.lives[serial]]
+        for target in targets:
+            self.wanted[target.serial_number] = False
+        if targets:
+            self.run(self.situation.revoke(*targets))
+        if sends:
+            self.run(self._send(0))
+
+    @rule(serial=st.sampled_from(SERIALS))
+    def late_duplicate(self, serial: str) -> None:
+        """Bring the request of an ended life once more."""
+        if len(self.lives[serial]) > 1:
+            self.run(self.situation.request(self.lives[serial][0]))
+
+    @rule(serial=st.sampled_from(SERIALS))
+    def new_life_before_the_revoke(self, serial: str) -> None:
+        """Let a new life overtake the revoke of the former one."""
+        former, self.wanted[serial] = self.lives[serial][-1:], True
+        self.lives[serial].append(Wish(serial, new_id()))
+        self.run(self.situation.request(self.lives[serial][-1]))
+        if former:
+            self.run(self.situation.revoke(*former))
+
+    @rule(serial=st.sampled_from(SERIALS), sent=st.booleans())
+    def leave_and_return(self, serial: str, sent: bool) -> None:  # noqa: FBT001 - drawn
+        """Let a target come back while its release has left for Apple, or is about to."""
+        if self.wanted[serial]:
+            self.run(self._drain())
+            self.run(self.situation.revoke(self.lives[serial][-1]))
+            if sent:
+                self.run(self._send(0))
+            self.lives[serial].append(Wish(serial, new_id()))
+            self.run(self.situation.request(self.lives[serial][-1]))
+
+    @rule(change=st.integers(-3, 3))
+    def buy_or_refund(self, change: int) -> None:
+        """Change what is owned; our ledger reads it at once."""
+        self.apple.total = max(0, self.apple.total + change)
+        self.run(self._store_total())
+
+    @rule(place=st.integers(0, 3))
+    def send(self, place: int) -> None:
+        """Send one request."""
+        self.run(self._send(place))
+
+    @rule(place=st.integers(0, 3), ran=st.booleans())
+    def settle_one(self, place: int, ran: bool) -> None:  # noqa: FBT001 - drawn
+        """Let Apple have run one request, or not, and settle it by the list."""
+        self.run(self._settle_one(place, ran=ran))
+
+    @rule()
+    def send_and_settle_all(self) -> None:
+        """Let Apple do everything that is on its way."""
+        self.run(self._drain())
+
+    @rule(place=st.integers(0, 3))
+    def put_back_one(self, place: int) -> None:
+        """Learn that Apple certainly has not got one request."""
+        self.run(self._put_back(place))
+
+    @invariant()
+    def promises_hold(self) -> None:
+        if hasattr(self, "situation"):
+            self.run(self._check())
+
+    def teardown(self) -> None:
+        if hasattr(self, "situation"):
+            self.run(self._come_to_rest())
+            self.run(self.database.close())
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(coroutine)
+
+    async def _check(self) -> None:
+        await self.situation.check()
+        for entitlement_id, answers in (await self.situation.told_of()).items():
+            self.told.setdefault(entitlement_id, []).extend(answers)
+
+    async def _store_total(self) -> None:
+        async with self.database.transaction() as tx:
+            await pools.lock(tx, [self.situation.pool_id])
+            await tx.raw.execute("UPDATE pool SET total = $1", self.apple.total)
+            ledger = await Ledger.of_pools(tx, [self.situation.pool_id])
+            await ledger.close()
+
+    async def _send(self, place: int) -> None:
+        async with _one_intent(self.situation, place, sent=False) as found:
+            if found is not None:
+                tx, _, intent, _ = found
+                await intents.mark_sent(tx, intent.intent_id)
+
+    async def _settle_one(self, place: int, *, ran: bool) -> None:
+        async with _one_intent(self.situation, place, sent=True) as found:
+            if found is None:
+                return
+            tx, ledger, intent, members = found
+            if ran:
+                self.apple.run(intent, members)
+            await settle(tx, ledger, intent, members, Repair(self._judged(intent, members, ran=ran)))
+
+    def _judged(self, intent: Intent, members: list[License], *, ran: bool) -> Verdicts:
+        judged = self.apple.judge(intent, members)
+        if ran:
+            return judged
+        return {
+            Verdict(Happening.NOT_DONE) if verdict.happening is Happening.NONE_LEFT else verdict: group
+            for verdict, group in judged.items()
+        }
+
+    async def _drain(self) -> None:
+        for _ in range(60):
+            if not await self.situation.rows("SELECT 1 FROM intent"):
+                break
+            await self._send(0)
+            await self._settle_one(0, ran=True)
+            await self._store_total()
+
+    async def _put_back(self, place: int) -> None:
+        async with _one_intent(self.situation, place, sent=True) as found:
+            if found is not None:
+                await put_back(*found)
+
+    async def _come_to_rest(self) -> None:
+        """Send and settle until nothing is under way: then the ledger and Apple agree."""
+        await self._drain()
+        assert not await self.situation.rows("SELECT 1 FROM intent")
+        await self._check()
+        rows = await self.situation.rows("SELECT serial_number FROM license WHERE state = 'assigned'")
+        assigned = {row["serial_number"] for row in rows}
+        assert assigned == self.apple.holders
+        for serial, wanted in self.wanted.items():
+            if not wanted:
+                assert serial not in assigned
+            for life in self.lives[serial]:
+                assert TERMINAL & set(self.told.get(life.entitlement_id, []))
+
+
+@asynccontextmanager
+async def _one_intent(situation: Situation, place: int, *, sent: bool) -> AsyncIterator[Found | None]:
+    """Yield one unsettled request with its locked ledger, which is closed at the end; None where there is none."""
+    async with situation.database.transaction() as tx:
+        ledger = await Ledger.of_pools(tx, [situation.pool_id])
+        await tx.raw.execute("DELETE FROM intent WHERE size = 0")  # as its step does
+        rows = await tx.raw.fetch(
+            "SELECT id FROM intent WHERE (sent_at IS NOT NULL) = $1 ORDER BY kind DESC, id", sent
+        )
+        if not rows:
+            yield None
+            return
+        intent = await intents.read(tx, rows[place % len(rows)]["id"])
+        assert intent is not None
+        yield tx, ledger, intent, await licenses.of_intent(tx, intent.intent_id)
+        await ledger.close()
+
+
+@pytest.mark.timeout(120)
+def test_the_promises_hold_whatever_happens_in_whatever_order(licensing_url: str) -> None:
+    with asyncio.Runner() as runner:  # a loop of its own: Hypothesis calls from outside any
+        LedgerMachine.url = licensing_url
+        LedgerMachine.runner = runner
+        run_state_machine_as_test(
+            LedgerMachine,
+            settings=settings(
+                max_examples=50,
+                stateful_step_count=30,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                phases=(Phase.generate,),  # shrinking would take minutes: run the printed steps by hand
+            ),
+        )
+
+
+async def test_scenario_11_versions_rise_strictly_under_many_writers(situation: Situation) -> None:
+    await situation.begin(1000)
+
+    async def write(number: int) -> None:
+        await situation.request(*wishes(5, f"W{number}X"))
+
+    async def tell() -> None:
+        async with situation.database.transaction() as tx:
+            await tell_assets(tx)
+
+    await asyncio.gather(*(write(n) if n % 2 else tell() for n in range(40)))
+    await tell()
+    told = [envelope for envelope, _ in await situation.told() if envelope.type == "AssetChanged"]
+    versions = [envelope.sequence or 0 for envelope in told]
+    assert versions == sorted(set(versions))
+    assert (await situation.pool())["held"] == 100
+
+
+async def test_scenario_10_overlapping_sets_from_many_hands_do_not_deadlock(situation: Situation) -> None:
+    await situation.begin(30)
+    targets = wishes(60)
+    dice = random.Random(7)
+    await situation.request(*targets[:40])
+
+    async def some(number: int) -> None:
+        chosen = dice.sample(targets, 25)
+        match number % 3:
+            case 0:
+                await situation.request(*chosen)
+            case 1:
+                await situation.revoke(*chosen[:5])
+            case _:
+                async with _one_intent(situation, number, sent=number % 2 == 0) as found:
+                    if found is not None and found[2].sent_at is None:
+                        await intents.mark_sent(found[0], found[2].intent_id)
+                    elif found is not None:
+                        tx, ledger, intent, members = found
+                        await settle(tx, ledger, intent, members, Repair({Verdict(Happening.DONE): members}))
+
+    await asyncio.gather(*(some(number) for number in range(60)))
+    await situation.check()
