@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 MEMBERS := shared services/assignment services/licensing services/invitation services/mdm-push deploy/local
 
 .DEFAULT_GOAL := help
-.PHONY: help
+.PHONY: help demo up token test failures bench lint types openapi asyncapi manifests migrate replay
 
 help: ## print the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -24,10 +24,26 @@ $(READY): requirements.txt $(MEMBERS:%=%/pyproject.toml)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(MEMBERS:%=-e %)
 	@touch $@
 
-.PHONY: test failures lint types openapi asyncapi
+demo: $(READY) ## start everything here, tell the story step by step, check it, stop everything
+	@$(BIN)/python -m local.main demo
+
+up: $(READY) ## keep the same system running, with its URLs and a token; Ctrl-C stops it
+	@$(BIN)/python -m local.main up
+
+token: $(READY) ## print a bearer token for the system that `make up` runs
+	@$(BIN)/python -m local.main token
 
 test: $(READY) ## run all tests but the fault tests (real PostgreSQL, a real broker)
 	@$(BIN)/python -m pytest --ignore=tests/failures $(TESTS)
+
+failures: $(READY) ## run the fault tests: kill, freeze, cut and drop, on Apache Kafka and PostgreSQL
+	@$(BIN)/python -m pytest --timeout=180 $(or $(TESTS),tests/failures)
+
+failures: $(READY) ## kill, freeze, cut and restart: the fault tests, on Apache Kafka and PostgreSQL
+	@$(BIN)/python -m pytest tests/failures $(TESTS)
+
+bench: $(READY) ## measure, print a table and write bench.json (ONLY=name,name for some)
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE))
 
 lint: $(READY) ## check style, formatting and who imports whom
 	@$(BIN)/ruff format --check .
@@ -36,3 +52,18 @@ lint: $(READY) ## check style, formatting and who imports whom
 
 types: $(READY) ## check types, strictly
 	@$(BIN)/mypy
+
+openapi: $(READY) ## write each service's OpenAPI document to docs/openapi
+	@$(BIN)/python docs/openapi.py
+
+asyncapi: $(READY) ## write the events' AsyncAPI document to docs/asyncapi.json
+	@$(BIN)/python -m shared.asyncapi > docs/asyncapi.json
+
+manifests: $(READY) ## render deploy/k8s and validate what comes out
+	@$(BIN)/python deploy/k8s/validate.py
+
+migrate: $(READY) ## bring SERVICE's database and topics to what this build needs (its environment says where)
+	@$(BIN)/$(or $(SERVICE),$(error say which: make migrate SERVICE=licensing)) migrate
+
+replay: $(READY) ## have SERVICE ask again for all that is open (its environment says where)
+	@$(BIN)/$(or $(SERVICE),$(error say which: make replay SERVICE=licensing)) replay --open

@@ -8,7 +8,6 @@ fork and exec, and exists on no other system.
 import functools
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,15 +19,19 @@ class Watchdog:
 
     def __init__(self) -> None:
         its_end, self._our_end = os.pipe()  # neither is inherited by any other child
-        self._process = subprocess.Popen(  # noqa: S603 - this very file
-            [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
-            stdin=its_end,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            # Neither Ctrl-C at the terminal nor a kill of our process group reaches another session.
-            start_new_session=True,
+        silence = os.open(os.devnull, os.O_WRONLY)
+        # It outlives us, so nobody here waits for it: a Popen would complain of that at our exit.
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-S", str(Path(__file__).resolve())],  # this very file
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, its_end, 0),
+                (os.POSIX_SPAWN_DUP2, silence, 1),
+                (os.POSIX_SPAWN_DUP2, silence, 2),
+            ],
         )
+        os.close(silence)
         os.close(its_end)
 
     def watch(self, pid: int, stop_signal: signal.Signals, *, grace_seconds: float) -> None:
@@ -51,6 +54,8 @@ def watchdog() -> Watchdog:
 
 def main() -> None:
     """Read what to watch from standard input until it closes, then end what is left."""
+    os.setsid()  # neither Ctrl-C at the terminal nor a kill of our starter's group reaches another session
+    os.chdir("/")
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     watched: dict[int, tuple[int, float]] = {}
