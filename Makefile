@@ -36,13 +36,10 @@ token: $(READY) ## print a bearer token for the system that `make up` runs
 test: $(READY) ## run all tests but the fault tests (real PostgreSQL, a real broker)
 	@$(BIN)/python -m pytest --ignore=tests/failures $(TESTS)
 
-failures: $(READY) ## run the fault tests: kill, freeze, cut and drop, on Apache Kafka and PostgreSQL
-	@$(BIN)/python -m pytest --timeout=180 $(or $(TESTS),tests/failures)
-
 failures: $(READY) ## kill, freeze, cut and restart: the fault tests, on Apache Kafka and PostgreSQL
 	@$(BIN)/python -m pytest tests/failures $(TESTS)
 
-bench: $(READY) ## measure, print a table and write bench.json (ONLY=name,name for some)
+bench: $(READY) ## measure, print a table and write bench.json (ONLY=name,name for some, SIZE=10 for a tenth)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE))
 
 lint: $(READY) ## check style, formatting and who imports whom

@@ -318,6 +318,10 @@ async def test_assets_and_devices_are_listed_as_they_were_told_last(world: World
         ({"assignments": [to_device(new_id(), ONE, surprise=1)]}, "assignments.0.surprise"),
         ({"assignments": [to_device(new_id(), ONE, expires_at="2020-01-01T00:00:00Z")]}, "expires_at"),
         (
+            {"assignments": [to_device(new_id(), ONE, expires_at="9999-12-31T23:59:59-23:59")]},
+            "assignments.0.expires_at",
+        ),
+        (
             {"assignments": [{"asset_id": str(new_id()), "target": {"type": "device"}}]},
             "assignments.0.target",
         ),
@@ -398,6 +402,6 @@ async def _turning(clock: TurnedClock, seconds: float, awaited: Any) -> Any:
 
 
 def _states(event: str) -> Any:
-    kind, _, told = event.rstrip("\n").split("\n")
+    kind, told = event.rstrip("\n").split("\n")
     assert kind == "event: progress"
     return json.loads(told.removeprefix("data: "))["states"]

@@ -3,7 +3,11 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from assignment.model import State
+import pytest
+
+from assignment.handlers.facts import Patience, delivery_fact
+from assignment.handlers.targets import Asked, TargetNamed
+from assignment.model import Delivery, State, TargetType, Wish
 from assignment.schedule import jobs
 from shared.events.assignment import (
     AssignmentCompleted,
@@ -13,8 +17,20 @@ from shared.events.assignment import (
     RemovalRequested,
 )
 from shared.events.licensing import LicenseRefused
-from shared.events.words import InstallMode, RevokeReason
-from tests.assignment.world import World, enrolled_device, heard, serials, to_device, to_group, waitlisted
+from shared.events.mdm_push import InstallFailed
+from shared.events.words import AssetKind, InstallMode, Platform, RevokeReason
+from shared.ids import new_id
+from tests.assignment.world import (
+    LIBRARY,
+    World,
+    asset_told,
+    enrolled_device,
+    heard,
+    serials,
+    to_device,
+    to_group,
+    waitlisted,
+)
 
 
 async def test_a_group_gets_its_app_and_the_assignment_closes(world: World) -> None:
@@ -134,6 +150,32 @@ async def test_a_waiter_that_is_covered_more_urgently_is_told_of_again(world: Wo
     assert (once_more.priority, once_more.targets[0].version) == (1, 3)
 
 
+async def test_whatever_is_wished_of_a_licence_is_told_to_licensing(world: World) -> None:
+    await world.enroll(serials(1))
+    until = datetime(2030, 1, 1, tzinfo=UTC)
+    wish = Wish(priority=3, expires_at=until, no_wait=True, library_id=LIBRARY)
+    target = TargetNamed(TargetType.DEVICE, serial_number=serials(1)[0])
+    await world.ask(Asked(await world.app(), target, wish))
+    (told,) = await world.drain()
+    assert (told.priority, told.expires_at, told.no_wait, told.library_id) == (3, until, True, LIBRARY)
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), [(1, 60), (2, 120), (3, None)])
+def test_each_wait_for_a_failed_install_is_twice_the_one_before(attempt: int, seconds: int | None) -> None:
+    delivery = Delivery(*(new_id() for _ in range(5)), attempt=attempt)
+    failed = InstallFailed(
+        enrollment_id=delivery.enrollment_id,
+        delivery_id=delivery.id,
+        entitlement_id=delivery.entitlement_id,
+        asset_id=delivery.asset_id,
+        kind=AssetKind.VPP_APP,
+        cause="not_found",
+    )
+    now = datetime.now(UTC)
+    _, said = delivery_fact(heard(failed), delivery, Patience(installs=3, retry_seconds=60), now)
+    assert said.retry_at == (None if seconds is None else now + timedelta(seconds=seconds))
+
+
 async def test_a_refusal_of_licensing_ends_the_life_and_needs_no_revoke(world: World) -> None:
     asset_id = await world.app()
     devices = await world.enroll(serials(1))
@@ -179,6 +221,12 @@ async def test_devices_and_assets_keep_what_was_told_last(world: World) -> None:
     await world.hear(heard(older, sequence=85))
     (row,) = await world.fetch("SELECT os_version, sequence FROM devices")
     assert tuple(row) == ("18.1", 90)
+    asset_id = await world.app()
+    (now,) = await world.fetch("SELECT sequence FROM assets")
+    told = asset_told(asset_id, platforms=(Platform.MACOS,))
+    await world.hear(heard(told, sequence=now["sequence"] - 1))
+    (row,) = await world.fetch("SELECT platforms FROM assets")
+    assert row["platforms"] == ["iOS", "macOS"]
 
 
 async def test_a_large_set_is_told_in_events_of_a_thousand(world: World) -> None:

@@ -92,6 +92,8 @@ async def test_a_device_is_heard_of_assigned_to_and_asked_to_install(
             body = {"assignments": [{"asset_id": asset_id, "target": target}]}
             answer = await http.post("/v1/assignments", json=body)
             assert answer.json()["counts"]["requested"] == 1, answer.text
+            progress = answer.json()["assignments"][0]["links"]["progress"]
+            assert await _listened(http, progress) == "event: progress"
             requested = _told(await probe.until(1), "AssignmentRequested")
             await _publish(kafka, heard(assigned(requested)))
             install = _told(await probe.until(2), "InstallRequested")
@@ -183,6 +185,15 @@ async def _listed(http: httpx2.AsyncClient, path: str) -> Any:
         while not (items := (await http.get(path)).json()["items"]):
             await asyncio.sleep(0.02)
     return items
+
+
+async def _listened(http: httpx2.AsyncClient, path: str) -> str:
+    """Return the first line that a listener is told, and go away in the middle of the answer."""
+    async with http.stream("GET", path, headers={"accept": "text/event-stream"}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        async for line in answer.aiter_lines():
+            return line
+    raise AssertionError("nothing was told")
 
 
 def _told(records: list[Any], kind: str) -> Any:

@@ -8,12 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from assignment.handlers import targets
 from assignment.handlers.asks import ask_again, make_due
 from assignment.handlers.withdrawing import revoke
 from assignment.model import State
-from assignment.steps import steps
-from shared.database import Database
+from assignment.store import deliveries, devices, entitlements
 from shared.events import Event, Heard
 from shared.events.assignment import (
     AssignmentRequested,
@@ -22,10 +20,9 @@ from shared.events.assignment import (
     RemovalRequested,
 )
 from shared.events.licensing import LicenseReleased
-from shared.events.mdm_push import InstallFailed, RemovalCompleted
+from shared.events.mdm_push import DeviceUpdated, InstallFailed, RemovalCompleted
 from shared.events.words import Held, NothingRemoved, Platform, RevokeReason, UnenrollReason
 from shared.ids import new_id
-from shared.worker import Worker
 from tests.assignment.world import (
     World,
     assigned,
@@ -126,29 +123,15 @@ async def test_scenario_05_late_and_doubled_answers_of_a_revoked_life_change_not
     assert [row["state"] for row in await world.fetch("SELECT state FROM deliveries")] == ["removed"]
 
 
-async def _while_open(
-    world: World, first: Callable[[Any], Awaitable[Any]], second: Callable[[], Awaitable[Any]]
-) -> None:
-    """Run `first` in a transaction and `second` beside it before `first` commits."""
-    async with world.database.transaction() as tx:
-        await first(tx)
-        other = asyncio.ensure_future(second())
-        await asyncio.sleep(0.05)
-        waits = not other.done()
-    await other
-    assert waits, "the second transaction should have waited for the first"
-
-
 async def test_scenario_07_a_member_who_joins_while_the_group_is_asked_for_has_an_entitlement(
     world: World,
 ) -> None:
     asset_id = await world.app()
     devices = await world.enroll(serials(3))
     group_id = await world.group(serials(2))
-    await _while_open(
-        world,
+    await world.while_open(
         lambda tx: world.ask_in(tx, to_group(asset_id, group_id)),
-        lambda: world.join(group_id, serials(3)),
+        lambda: world.join(group_id, serials(1, first=2)),
     )
     assert await world.states() == {State.REQUESTED: 3}
     assert await world.state_of(devices[serials(3)[2]]) == [("requested", None)]
@@ -162,8 +145,7 @@ async def test_scenario_08_a_last_cover_that_ends_while_another_is_added_leaves_
     group_id, other_id = await world.group(ONE), await world.group(ONE)
     await world.assign(asset_id, group_id)
     await world.settle()
-    await _while_open(
-        world,
+    await world.while_open(
         lambda tx: world.ask_in(tx, to_group(asset_id, other_id)),
         lambda: world.leave(group_id, ONE),
     )
@@ -180,12 +162,83 @@ async def test_scenario_08_the_other_way_round_the_cover_that_comes_second_opens
     group_id = await world.group(ONE)
     assignment_id = await world.assign(asset_id, group_id)
     await world.settle()
-    await _while_open(
-        world,
+    await world.while_open(
         lambda tx: revoke(tx, assignment_id, RevokeReason.ENDED),
         lambda: world.ask(to_device(asset_id, ONE[0])),
     )
     assert await world.state_of(devices[ONE[0]]) == [("revoking", "ended"), ("requested", None)]
+
+
+async def test_scenario_08_of_two_who_end_an_assignment_at_once_the_first_says_why(world: World) -> None:
+    asset_id = await world.app()
+    await world.enroll(ONE)
+    (answer,) = await world.ask(to_device(asset_id, ONE[0]))
+    assert answer.assignment is not None
+    assignment_id = answer.assignment.id
+    await world.while_open(
+        lambda tx: revoke(tx, assignment_id, RevokeReason.EXPIRED),
+        lambda: world.revoke(assignment_id),
+    )
+    (row,) = await world.fetch("SELECT end_reason FROM assignments")
+    assert row["end_reason"] == "expired"
+
+
+@pytest.mark.parametrize("room", [devices, entitlements, deliveries])
+async def test_scenario_10_sets_are_locked_in_the_order_of_their_ids(world: World, room: Any) -> None:
+    await _confirmed(world, 2)
+    first, last = await _out_of_order(world, room)
+
+    async def both() -> None:
+        async with world.database.transaction() as tx:
+            # An index gives the rows in order by luck.
+            await tx.raw.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off")
+            await room.lock(tx, [last, first])
+
+    await _meet(world, room, first, last, both)
+
+
+@pytest.mark.parametrize("room", [entitlements, deliveries])
+async def test_scenario_10_asks_are_made_due_in_the_order_of_their_ids(world: World, room: Any) -> None:
+    await _confirmed(world, 2)
+    await world.fetch(f"UPDATE {_table(room)} SET ask_deadline_at = now() + interval '1 hour'")
+    first, last = await _out_of_order(world, room)
+
+    async def all_of_them() -> None:
+        async with world.database.transaction() as tx:
+            await room.make_due(tx)
+
+    await _meet(world, room, first, last, all_of_them)
+
+
+async def _confirmed(world: World, count: int) -> None:
+    """Let the app be on its way to so many devices."""
+    asset_id = await world.app()
+    await world.enroll(serials(count))
+    await world.assign(asset_id, await world.group(serials(count)))
+    await world.answer((await world.drain())[0])
+
+
+async def _out_of_order(world: World, room: Any) -> tuple[UUID, UUID]:
+    """Return two ids in their order; the first row was rewritten, so that a plain scan comes to it last."""
+    first, last = [row["id"] for row in await world.fetch(f"SELECT id FROM {_table(room)} ORDER BY id")]
+    await world.fetch(f"UPDATE {_table(room)} SET changed_at = now() WHERE id = $1", first)
+    return first, last
+
+
+async def _meet(
+    world: World, room: Any, first: UUID, last: UUID, second: Callable[[], Awaitable[None]]
+) -> None:
+    """Lock one row and then the other while `second` locks both: backwards that is a deadlock."""
+    async with world.database.transaction() as tx:
+        await room.lock(tx, [first])
+        other = asyncio.ensure_future(second())
+        await asyncio.sleep(0.05)
+        await room.lock(tx, [last])
+    await other
+
+
+def _table(room: Any) -> str:
+    return str(room.__name__.rpartition(".")[2])
 
 
 async def test_scenario_10_overlapping_sets_from_many_handlers_do_not_deadlock(world: World) -> None:
@@ -362,7 +415,9 @@ async def test_a_device_that_was_too_old_is_judged_anew_when_it_is_updated(world
     (completed,) = await world.drain()
     assert completed.totals.states == {"refused": 1}
     newer = enrolled_device(devices[ONE[0]], ONE[0], platform=Platform.MACOS, os_version="26.1")
-    await world.say(newer)
+    await world.say(DeviceUpdated(**newer.model_dump()))
+    (step,) = await world.fetch("SELECT state FROM steps WHERE what = 'DeviceUpdated'")
+    assert step["state"] == "requested"
     await world.settle()
     assert await world.state_of(devices[ONE[0]]) == [("refused", "os_too_old"), ("installed", None)]
 
@@ -381,43 +436,3 @@ async def test_an_install_that_failed_is_tried_again_and_then_left(world: World)
             await make_due(tx)
         async with world.database.transaction() as tx:
             assert await ask_again(tx, before=tx.now, limit=10) == (1 if attempt == 1 else 0)
-
-
-async def test_scenario_31_a_large_group_is_expanded_slice_by_slice_and_resumes(
-    world: World, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(targets, "SLICE", 100)
-    asset_id = await world.app()
-    await world.enroll(serials(350))
-    group_id = await world.group(serials(350))
-    (answer,) = await world.ask(to_group(asset_id, group_id))
-    assert (answer.targets, answer.unfolding) == (350, True)
-    assert await world.states() == {}
-    worker = Worker(database, steps(database))
-    await _slices(worker, 2)
-    assert await world.states() == {State.REQUESTED: 200}
-    await _slices(worker, 10)
-    told = await world.settle()
-    assert sum(isinstance(event, AssignmentRequested) for event in told) == 4
-    assert [type(event).__name__ for event in told].count("AssignmentCompleted") == 1
-    assert answer.assignment is not None
-    assert await world.totals(answer.assignment.id) == {State.INSTALLED: 350}
-    await world.revoke(answer.assignment.id)
-    await _slices(worker, 10)
-    await world.settle()
-    assert await world.totals(answer.assignment.id) == {State.REVOKED: 350}
-    assert await world.fetch("SELECT id FROM work") == []
-
-
-async def _slices(worker: Worker, count: int) -> None:
-    """Do so many slices, after one that was claimed by a worker that died."""
-    await worker._claim(1)
-    await _expire_leases(worker._database)
-    for _ in range(count):
-        for row in await worker._claim(1):
-            await worker._do(row)
-
-
-async def _expire_leases(database: Database) -> None:
-    async with database.transaction() as tx:
-        await tx.raw.execute("UPDATE work SET leased_until = clock_timestamp() - interval '1 second'")

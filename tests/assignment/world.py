@@ -1,7 +1,8 @@
 """A small world around the service: it hears events, answers as licensing and devices do, and reads what was told."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -107,28 +108,7 @@ class World:
 
     async def app(self, *, kind: AssetKind = AssetKind.VPP_APP, **said: Any) -> UUID:
         """Let licensing tell an asset that Macs and iPads can have, and return its id."""
-        pool = PoolCounts(
-            library_id=LIBRARY,
-            total=50,
-            capacity=50,
-            available=50,
-            held=0,
-            foreign=0,
-            waiting=0,
-            over_allocated=0,
-        )
-        fields: dict[str, Any] = {
-            "asset_id": new_id(),
-            "kind": kind,
-            "adam_id": "408709785",
-            "pricing_param": "STDQ",
-            "device_assignable": kind is AssetKind.VPP_APP,
-            "revocable": kind is AssetKind.VPP_APP,
-            "platforms": (Platform.IOS, Platform.MACOS),
-            "unlimited": False,
-            "pools": (pool,),
-        }
-        event = AssetChanged(**{**fields, **said})
+        event = asset_told(new_id(), kind=kind, **said)
         await self.say(event)
         return event.asset_id
 
@@ -192,6 +172,18 @@ class World:
         """End an assignment."""
         async with self.database.transaction() as tx:
             await revoke(tx, assignment_id, reason)
+
+    async def while_open(
+        self, first: Callable[[Transaction], Awaitable[object]], second: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Run `first` in a transaction and `second` beside it before `first` commits; it has to wait for that."""
+        async with self.database.transaction() as tx:
+            await first(tx)
+            other = asyncio.ensure_future(second())
+            await asyncio.sleep(0.05)
+            waits = not other.done()
+        await other
+        assert waits, "the second transaction should have waited for the first"
 
     # How the others answer.
 
@@ -336,6 +328,31 @@ def _delivery(event: Any, target: Any) -> dict[str, Any]:
         "asset_id": event.asset_id,
         "kind": event.kind,
     }
+
+
+def asset_told(asset_id: UUID, *, kind: AssetKind = AssetKind.VPP_APP, **said: Any) -> AssetChanged:
+    """Return AssetChanged about an asset with 50 licences that Macs and iPads can have, unless told other."""
+    pool = PoolCounts(
+        library_id=LIBRARY,
+        total=50,
+        capacity=50,
+        available=50,
+        held=0,
+        foreign=0,
+        waiting=0,
+        over_allocated=0,
+    )
+    fields: dict[str, Any] = {
+        "kind": kind,
+        "adam_id": "408709785",
+        "pricing_param": "STDQ",
+        "device_assignable": kind is AssetKind.VPP_APP,
+        "revocable": kind is AssetKind.VPP_APP,
+        "platforms": (Platform.IOS, Platform.MACOS),
+        "unlimited": False,
+        "pools": (pool,),
+    }
+    return AssetChanged(asset_id=asset_id, **{**fields, **said})
 
 
 def enrolled_device(device_id: UUID, serial: str | None, **said: Any) -> DeviceEnrolled:

@@ -15,6 +15,7 @@ from shared.events import Envelope, Event, Heard
 from shared.events.assignment import UserChanged, UserDeleted
 from shared.events.licensing import AppleUserAssociated, AppleUserRetired, InvitationRequested
 from shared.ids import new_id
+from shared.migrate import migrate
 from shared.outbox import unpack
 from shared.vault import Vault
 from tests.conftest import NewDatabase
@@ -34,12 +35,21 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
     return Vault.load(path)
 
 
+@pytest.fixture(scope="session")
+async def migrated_url(new_database: NewDatabase) -> str:
+    """One database for the session: making one takes longer than most tests."""
+    url = await new_database("invitation")
+    await migrate(url, package="invitation")
+    return url
+
+
 @pytest.fixture
-async def database(new_database: NewDatabase) -> AsyncIterator[Database]:
-    """A fresh database with the tables of this service."""
-    database = Database(await new_database("invitation"))
-    async with database.engine.begin() as connection:
-        await connection.run_sync(METADATA.create_all)
+async def database(migrated_url: str) -> AsyncIterator[Database]:
+    """The session's database, emptied."""
+    database = Database(migrated_url)
+    async with database.transaction() as tx:
+        tables = reversed(METADATA.sorted_tables)
+        await tx.raw.execute(";".join(f"DELETE FROM {table.name}" for table in tables))
     yield database
     await database.close()
 
@@ -56,6 +66,17 @@ class Bus:
         """Handle events of one type as one batch, in one transaction."""
         async with self.database.transaction() as tx:
             await self._handlers[type(heard[0].event)](tx, heard)
+
+    async def statements_for(self, *heard: Heard[Any]) -> int:
+        """Handle events as `hear` does; return how many statements it took."""
+        said: list[object] = []
+        async with self.database.transaction() as tx:
+            tx.raw.add_query_logger(said.append)
+            try:
+                await self._handlers[type(heard[0].event)](tx, heard)
+            finally:
+                tx.raw.remove_query_logger(said.append)
+        return len(said)
 
     async def told(self) -> list[str]:
         """Return the types of the events told so far, in order."""

@@ -79,12 +79,15 @@ async def test_a_not_now_is_tried_again_and_the_lane_stays_open(
     await relay.close()
 
 
+@pytest.mark.parametrize(
+    ("step", "text"), [("MAIL", "550 5.7.1 not you"), ("RCPT", "530 5.7.0 log in first")]
+)
 async def test_a_refused_sender_closes_the_lane_for_everybody_until_its_rest_is_over(
-    mailbox: MailboxSimulator,
+    mailbox: MailboxSimulator, step: str, text: str
 ) -> None:
     clock = TurnedClock(datetime(2026, 11, 22, tzinfo=UTC))
     relay = _relay(mailbox, clock=clock)
-    await _script(mailbox, "MAIL", "550 5.7.1 not you")
+    await _script(mailbox, step, text)
     with pytest.raises(Unavailable, match="mail_relay_refuses") as caught:
         await relay.send(MESSAGE, to=ZOE)
     assert caught.value.retry_after_seconds == 60

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from licensing.model import AppleFailure, TokenRefused
 from shared.events.licensing import AssetChanged, ContentTokenResumed, ContentTokenSuspended
 from shared.ids import new_id
 from tests.licensing.conftest import Call
@@ -182,6 +183,23 @@ async def test_a_token_revoked_in_mid_work_suspends_and_a_new_one_resumes(
     await school.check()
 
 
+async def test_a_late_word_about_a_replaced_token_suspends_nothing(
+    school: Office, admin: AppleAdmin, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse_late(*_: object) -> str:
+        text = (await admin.post(f"/libraries/{await school.library()}/tokens", {}))["token"]
+        assert (await call("POST", TOKENS, json={"content_token": text})).status_code == 201
+        raise TokenRefused(AppleFailure(9625))
+
+    await school.request(wish("S"))
+    with monkeypatch.context() as patched:
+        patched.setattr(school.apple, "write", refuse_late)
+        await school.work("intent")
+    await school.settle_all()
+    assert await school.assigned() == {"S"}
+    assert ContentTokenSuspended not in [type(event) for _, event in await school.told()]
+
+
 async def test_a_pool_shows_our_ledger_beside_apples_reading(school: Office, call: Call) -> None:
     await school.request(*wishes(60))
     (shown,) = (await call("GET", f"/v1/pools?adam_id={APP}")).json()["items"]
@@ -296,7 +314,15 @@ async def test_a_notification_for_an_unknown_library_is_refused(office: Office, 
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"notificationId": 5}', b'{"notificationId": "\\u0000"}']
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"notificationId": 5}',
+        b'{"notificationId": "\\u0000"}',
+        b'{"notificationId": "\\ud800"}',
+    ],
 )
 async def test_a_notification_that_names_itself_not_is_malformed(
     school: Office, admin: AppleAdmin, call: Call, body: bytes
@@ -317,6 +343,9 @@ async def test_a_notification_larger_than_apples_is_not_read(
     [
         {"eventId": 5, "assignments": [{"serialNumber": "S"}]},
         {"eventId": "e", "assignments": "all"},
+        {"eventId": "a\x00b", "assignments": []},
+        {"eventId": "half \ud800", "assignments": [{"serialNumber": "half \ud800"}]},
+        {"eventId": "".join(chr(0x4E00 + n) for n in range(9000))},
         {"eventId": "e", "assignments": [None, {"serialNumber": 7}, {"serialNumber": "a\x00b"}]},
         "nothing",
     ],

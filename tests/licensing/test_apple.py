@@ -255,6 +255,7 @@ def test_a_failure_names_its_serial_numbers() -> None:
         ("https://user@evil.test#.apple.com", False),
         ("https://vpp.itunes.apple.com:8443/status", False),
         ("https://[broken", False),
+        ("https://vpp.itunes.apple.com:port/status", False),
         (None, False),
     ],
 )

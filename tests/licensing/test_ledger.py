@@ -258,7 +258,7 @@ def test_the_promises_hold_whatever_happens_in_whatever_order(licensing_url: str
         run_state_machine_as_test(
             LedgerMachine,
             settings=settings(
-                max_examples=50,
+                max_examples=30,
                 stateful_step_count=30,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

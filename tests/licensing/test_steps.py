@@ -333,74 +333,6 @@ async def test_an_unknown_event_is_judged_by_the_list_after_the_proof_time(
     assert admin.requests("POST assets/associate") == 1
 
 
-async def test_a_purchase_serves_the_waitlist(school: Office, admin: AppleAdmin) -> None:
-    targets = wishes(60)
-    await school.request(*targets)
-    await school.settle_all()
-    assert (await school.pool())["waiting"] == 10
-    await admin.post(f"/libraries/{await school.library()}/purchases", {"adam_id": APP, "count": 4})
-    await admin.notified()
-    await school.settle_all()  # ASSET_COUNT brings the reading forward
-
-    assert (await school.pool())["waiting"] == 6
-    assert len(await school.assigned()) == 54
-    await school.check()
-
-
-async def test_scenario_13_a_refund_below_what_is_held_shows_as_over_allocated(
-    school: Office, admin: AppleAdmin
-) -> None:
-    targets = wishes(40)
-    await school.request(*targets)
-    await school.settle_all()
-    await admin.refund(APP, 20, assigned="keep")
-    await school.want_assets()
-    await school.settle_all()
-    pool = await school.pool()
-    assert (pool["total"], pool["held"]) == (30, 40)
-
-    waiting = wish("W")
-    await school.request(waiting)
-    await school.revoke(*targets[:10])
-    await school.settle_all()
-    assert await school.state(waiting) == "waitlisted"
-    await school.revoke(targets[10])
-    await school.settle_all()
-    assert await school.state(waiting) == "assigned"
-    assert (await school.pool())["held"] == 30
-    await school.check()
-
-
-async def test_scenario_12_a_reading_between_apples_execution_and_our_hearing_counts_nothing_twice(
-    school: Office, admin: AppleAdmin
-) -> None:
-    await school.request(*wishes(30))
-    await school.work()
-    await admin.settled()
-    await school.want_assets()
-    await school.work()
-    pool = await school.pool()
-    assert (pool["apple_assigned"], pool["apple_available"], pool["held"]) == (30, 20, 30)
-    await school.request(*wishes(20, "B"))
-    assert (await school.states())["reserved"] == 50
-    await school.settle_all()
-    assert len(await admin.holders()) == 50
-    await school.check()
-
-
-async def test_a_licence_given_by_another_hand_is_foreign_and_lowers_the_capacity(
-    school: Office, admin: AppleAdmin
-) -> None:
-    await admin.give(APP, "FOREIGN-1", "FOREIGN-2")
-    await school.want_assets()
-    await school.settle_all()
-    assert (await school.pool())["foreign_count"] == 2
-    await school.request(*wishes(50))
-    await school.settle_all()
-    assert (await school.states()) == {"assigned": 48, "waitlisted": 2}
-    await school.check()
-
-
 async def test_scenario_32_a_worker_that_froze_before_sending_does_nothing_twice(
     school: Office, admin: AppleAdmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -441,30 +373,3 @@ async def test_a_process_killed_between_apples_answer_and_its_storing_loses_noth
     assert await school.assigned() == await admin.holders()
     assert len(await school.assigned()) == 3
     await school.check()
-
-
-async def test_more_waiters_than_one_transaction_serves_are_served_by_the_clock(
-    school: Office, admin: AppleAdmin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await school.request(*wishes(57))
-    await school.settle_all()
-    monkeypatch.setattr("licensing.ledger.ledger.MOST_SERVED", 2)
-    await admin.post(f"/libraries/{await school.library()}/purchases", {"adam_id": APP, "count": 5})
-    await school.want_assets()
-    await school.work("read_assets")
-    assert (await school.pool())["waiting"] == 5
-    await school.clockwork.serve_waitlists()
-    assert (await school.pool())["waiting"] == 2
-    await school.check()
-
-
-async def test_an_asset_that_left_the_list_has_nothing_left_to_grant(
-    school: Office, admin: AppleAdmin
-) -> None:
-    library = next(iter(admin.simulator.world.libraries.values()))
-    del library.assets[next(key for key in library.assets if key.adam_id == APP)]
-    await school.want_assets()
-    await school.settle_all()
-    assert (await school.pool())["total"] == 0
-    await school.request(wish("S"))
-    assert (await school.states()) == {"waitlisted": 1}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from mdm_push import commands
-from mdm_push.decide import Knowledge, Outcome, Standing, hear, listed, reported, unenrolled
+from mdm_push.decide import Knowledge, Outcome, Place, Standing, hear, listed, reported, unenrolled
 from mdm_push.messages import Report, read
 from mdm_push.model import (
     App,
@@ -111,17 +111,8 @@ class Shelf:
         wish = self.wishes[head.command.wish_id] if head.command.wish_id else None
         if wish is None:
             raise AssertionError("a command without a wish")
-        return self._store(
-            reported(
-                wish,
-                read(Report, report),
-                enrollment=self.enrollment,
-                waiting=self.one({WishState.WAITING}),
-                app=self.app,
-                now=self.now,
-                patience=PATIENCE,
-            )
-        )
+        place = Place(self.enrollment, self.one({WishState.WAITING}), self.app)
+        return self._store(reported(wish, read(Report, report), place, now=self.now, patience=PATIENCE))
 
     def unenroll(self) -> list[object]:
         """End the life of the enrollment."""

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.simulators.authority import Authority
+from local.simulators.devices.proof import by_signature
 from mdm_push.checkin import DOORS
 from mdm_push.messages import Malformed, Report, read, read_plist
 from tests.mdm_push.doors import Doors
@@ -68,6 +69,7 @@ async def test_conformance_10_an_empty_queue_is_a_200_without_a_body(doors: Door
         {"MessageType": "TokenUpdate", "UDID": "U"},
         {"MessageType": "Authenticate", "UDID": "U", "Topic": TOPIC, "SerialNumber": "a b"},
         {"MessageType": "Authenticate", "Topic": TOPIC},
+        {"MessageType": "Authenticate", "UDID": "OTHER:USER-1", "Topic": TOPIC},
         {"Status": "Nonsense", "UDID": "U"},
         {"Status": "Idle"},
         {"Status": "Idle", "UDID": "somebody else"},
@@ -107,6 +109,49 @@ async def test_a_header_of_an_untrusted_peer_proves_nothing(doors: Doors) -> Non
     header = {"Client-Cert": f":{''.join(pem[1:-1])}:"}
     answer = await doors.put(IDLE, identity=None, **header)
     assert (answer.status_code, answer.text) == (400, "no_identity")
+
+
+async def test_no_device_speaks_for_a_user_channel_of_another_by_its_own_name(doors: Doors) -> None:
+    owner = await doors.enroll("OWNER")
+    user = {"UDID": "OWNER", "UserID": "USER-1"}
+    update = {"MessageType": "TokenUpdate", "Topic": TOPIC, "Token": b"t2", "PushMagic": "m2", **user}
+    assert (await doors.put(update, identity=owner)).status_code == 200
+    await doors.bench.told()
+    thief = doors.authority.issue_device(common_name="THIEF")
+    for name in ({"UDID": "OWNER:USER-1"}, {"EnrollmentID": "OWNER:USER-1"}):
+        message = {"MessageType": "Authenticate", "Topic": TOPIC, **name}
+        assert (await doors.put(message, identity=thief)).status_code == 400
+    assert await doors.bench.told() == []
+    assert (await doors.put({"Status": "Idle", **user}, identity=owner)).status_code == 200
+
+
+async def test_an_identity_that_is_said_twice_proves_nothing(doors: Doors) -> None:
+    identity = await doors.enroll("U")
+    body = plistlib.dumps(IDLE)
+    name, value = by_signature(identity).header(body)
+    answer = await doors.http.put("/mdm/connect", content=body, headers=[(name, value), (name, value)])
+    assert (answer.status_code, answer.text) == (400, "two_identities")
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        {"QueryResponses": {"SerialNumber": "VMware-56 4d/+", "IsSupervised": "perhaps"}},
+        {"QueryResponses": "nonsense"},
+        {"ErrorChain": [{"ErrorCode": "many", "ErrorDomain": "x" * 1000}]},
+        {"ManagedApplicationList": {"": {}}},
+        {"Identifier": "x" * 1000, "State": 7, "RejectionReason": ["?"]},
+    ],
+)
+async def test_results_that_cannot_be_read_are_taken_and_never_brought_again(
+    doors: Doors, results: dict[str, Any]
+) -> None:
+    identity = await doors.enroll("U")
+    command = plistlib.loads((await doors.put(IDLE, identity=identity)).content)
+    report = {"Status": "Acknowledged", "UDID": "U", "CommandUUID": command["CommandUUID"], **results}
+    answer = await doors.put(report, identity=identity)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert await doors.bench.value("SELECT state FROM commands") == "acknowledged"
 
 
 @pytest.mark.parametrize("path", DOORS)

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -40,6 +41,7 @@ async def test_conformance_08_a_report_that_comes_twice_counts_once(bench: Workb
     await asyncio.gather(*(bench.report(device, command, State="Managed") for _ in range(3)))
     await bench.report(device, command, "Error", ErrorChain=[{"ErrorCode": 1}])
     assert [type(told.event) for told in await bench.told()] == [InstallCompleted]
+    assert await bench.value("SELECT state FROM commands WHERE id = $1", command.id) == "acknowledged"
 
 
 async def test_a_report_of_an_unknown_command_is_accepted(bench: Workbench) -> None:
@@ -95,6 +97,21 @@ async def test_a_device_that_falls_silent_in_mid_command_is_woken_again(bench: W
     assert await bench.next_push(device) == 600
 
 
+async def test_what_is_queued_while_an_empty_answer_is_on_its_way_keeps_its_wake_up(bench: Workbench) -> None:
+    device = await bench.enroll()
+    async with bench.database.transaction() as tx:
+        await tx.raw.execute(
+            "UPDATE push_state SET next_push_at = $1", bench.clock.now() + timedelta(hours=1)
+        )
+    async with bench.database.transaction() as tx:
+        await bench.hear_install(tx, bench.targets(device))
+        polling = asyncio.create_task(bench.idle(device))
+        while not await tx.raw.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+            await asyncio.sleep(0.01)
+    assert await polling is None
+    assert await bench.next_push(device) == 0
+
+
 async def test_an_install_counts_once_the_list_says_managed(bench: Workbench) -> None:
     device = await bench.enroll("mac", ProductName="Mac14,2", OSVersion="13.6")
     await bench.ask_install(device)
@@ -117,6 +134,20 @@ async def test_an_install_counts_once_the_list_says_managed(bench: Workbench) ->
     assert [type(told.event) for told in await bench.told()] == [InstallCompleted]
     assert await bench.value("SELECT identifier FROM apps WHERE asset_id = $1", ASSET) == BUNDLE
     assert await bench.next_push(device) is None
+
+
+async def test_a_mac_that_says_managed_before_the_download_is_not_believed(bench: Workbench) -> None:
+    device = await bench.enroll("mac", ProductName="Mac14,2", OSVersion="13.6")
+    await bench.ask_install(device)
+    command = await bench.idle(device)
+    assert command is not None
+    await bench.report(device, command, Identifier=BUNDLE, State="Managed")
+    assert await bench.told() == []
+    bench.clock.turn(5)
+    listing = await bench.idle(device)
+    assert listing is not None
+    await bench.report(device, listing, ManagedApplicationList={BUNDLE: {"Status": "Managed"}})
+    assert [type(told.event) for told in await bench.told()] == [InstallCompleted]
 
 
 async def test_conformance_20_a_status_that_is_told_once_is_stored_when_it_comes(bench: Workbench) -> None:

@@ -22,7 +22,7 @@ from mdm_push.model import (
     WishState,
 )
 from shared.events.mdm_push import InstallCompleted, InstallFailed, RemovalCompleted, RemovalFailed
-from shared.events.words import AssetKind
+from shared.events.words import AssetKind, NothingRemoved
 from shared.ids import new_id
 from tests.mdm_push.shelf import PATIENCE, Shelf
 
@@ -128,13 +128,25 @@ def test_a_removal_of_an_app_without_a_name_looks_for_it_first() -> None:
     assert [type(event) for event in shelf.told] == [RemovalCompleted]
 
 
-def test_an_error_of_the_device_ends_a_removal_with_its_code() -> None:
+def test_a_removal_that_the_device_refuses_fails_with_its_code_if_the_app_is_still_there() -> None:
     shelf = Shelf()
     assert isinstance(_end(shelf, DELIVERIES[0], Intent.INSTALL, 1), InstallCompleted)
     shelf.ask(DELIVERIES[0], Intent.REMOVE, 1)
-    [failed] = shelf.answer(errors=(12038,))
+    assert shelf.answer(errors=(12021,)) == []
+    [failed] = shelf.answer()
     assert isinstance(failed, RemovalFailed)
-    assert (failed.cause, failed.error_code) == ("device_error", 12038)
+    assert (failed.cause, failed.error_code) == ("device_error", 12021)
+
+
+def test_a_removal_of_an_app_that_the_user_deleted_finds_nothing_to_remove() -> None:
+    shelf = Shelf()
+    assert isinstance(_end(shelf, DELIVERIES[0], Intent.INSTALL, 1), InstallCompleted)
+    shelf.on_device = False
+    shelf.ask(DELIVERIES[0], Intent.REMOVE, 1)
+    assert shelf.answer(errors=(12038,)) == []
+    [completed] = shelf.answer()
+    assert isinstance(completed, RemovalCompleted)
+    assert completed.was is NothingRemoved.NOT_INSTALLED
 
 
 def test_an_app_that_is_there_already_is_looked_up_and_not_failed() -> None:
@@ -200,6 +212,25 @@ def test_two_nameless_apps_are_not_guessed_but_known_names_help() -> None:
     helped = Knowledge({}, {first: "com.b"})
     outcome = listed(both, statuses, knowledge=helped, now=NOW, patience=PATIENCE)
     assert {each.asset_id: each.identifier for each in outcome.apps} == {first: "com.b", second: "com.a"}
+
+
+@pytest.mark.parametrize(
+    ("apps", "statuses", "told"),
+    [
+        ({}, {"com.a": "Managed", "com.b": "Managed"}, []),
+        ({}, {}, [RemovalCompleted]),
+        ({}, None, []),
+        ({"identifier": "com.mine"}, {"com.a": "Managed"}, [RemovalCompleted]),
+        ({"identifier": "com.mine"}, {"com.mine": "Managed"}, []),
+    ],
+)
+def test_nothing_is_said_to_be_gone_that_the_list_may_name(
+    apps: dict[str, str], statuses: dict[str, str] | None, told: list[type]
+) -> None:
+    asset = new_id()
+    known = Knowledge({asset: app(asset, apps.get("identifier"))}, {})
+    outcome = listed([wish(asset, Intent.REMOVE)], statuses, knowledge=known, now=NOW, patience=PATIENCE)
+    assert [type(each.event) for each in outcome.events] == told
 
 
 @pytest.mark.parametrize(

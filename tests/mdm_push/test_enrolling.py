@@ -174,6 +174,24 @@ async def test_a_device_that_returns_after_a_check_out_begins_a_new_generation(b
     assert told.event.generation == 2
 
 
+async def test_a_user_channel_that_returns_is_of_its_devices_present_life(bench: Workbench) -> None:
+    device = await bench.enroll()
+    user = Speaker(UDID=device.udid, UserID="USER-1")
+    await bench.token_update(device, speaker=user)
+    await bench.authenticate(device)
+    ended = "SELECT state = 'unenrolled' AND push_token IS NULL FROM enrollments WHERE apple_id = $1"
+    assert await bench.value(ended, user.channel)
+    await bench.token_update(device)
+    await bench.token_update(device, speaker=user)
+    living = "SELECT generation FROM enrollments WHERE apple_id = $1 AND state = 'enrolled'"
+    assert await bench.value(living, user.channel) == 2
+
+
+async def test_a_large_unlock_token_keeps_no_device_from_enrolling(bench: Workbench) -> None:
+    device = await bench.enroll()
+    await bench.token_update(device, UnlockToken=b"x" * 20_000)
+
+
 async def test_secrets_rest_sealed(bench: Workbench) -> None:
     device = await bench.enroll()
     await bench.token_update(device, UnlockToken=b"unlock me")

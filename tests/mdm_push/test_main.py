@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -115,17 +116,7 @@ async def test_an_install_asked_on_the_bus_is_pushed_installed_and_told(
             [device] = fleet.create(1)
             assert await fleet.enroll([device]) == []
             [enrollment] = (await http.get(f"/v1/enrollments?serial_number={device.serial}")).json()["items"]
-            target = DeliveryTarget(
-                entitlement_id=new_id(), delivery_id=new_id(), enrollment_id=enrollment["id"]
-            )
-            install = InstallRequested(
-                asset_id=ASSET,
-                kind=AssetKind.VPP_APP,
-                assignment_mode=AssignmentMode.DEVICE,
-                adam_id=ADAM_ID,
-                targets=(target,),
-            )
-            await _publish(kafka, install)
+            await _publish(kafka, _install_on(enrollment["id"]))
             told = await _told(probe, enrollment["id"], "InstallCompleted")
         assert told[0] == "DeviceEnrolled"
         assert {"DeviceUpdated", "DevicePushed"} <= set(told)
@@ -136,13 +127,25 @@ async def test_an_install_asked_on_the_bus_is_pushed_installed_and_told(
     assert not any(word in log for word in ("Traceback", "PRIVATE KEY", str(device.magic)))
 
 
-@pytest.mark.parametrize("missing", ["APNS_HOST", "APNS_PORT", "DEVICE_CA_FILE"])
-async def test_a_missing_setting_refuses_the_start_by_its_name(
-    environment: Environment, tmp_path: Path, missing: str
+async def test_missing_settings_refuse_the_start_by_their_names(
+    environment: Environment, tmp_path: Path
 ) -> None:
-    child = _run("serve", {name: value for name, value in environment.items() if name != missing}, tmp_path)
-    assert await child.ended() == 2
-    assert f"{missing} is missing" in (tmp_path / "serve.log").read_text()
+    missing = ["APNS_HOST", "APNS_PORT", "DEVICE_CA_FILE"]
+    said = {name: value for name, value in environment.items() if name not in missing}
+    assert await _run("serve", said, tmp_path).ended() == 2
+    log = (tmp_path / "serve.log").read_text()
+    assert [name for name in missing if f"{name} is missing" in log] == missing
+
+
+def _install_on(enrollment_id: str) -> InstallRequested:
+    target = DeliveryTarget(entitlement_id=new_id(), delivery_id=new_id(), enrollment_id=UUID(enrollment_id))
+    return InstallRequested(
+        asset_id=ASSET,
+        kind=AssetKind.VPP_APP,
+        assignment_mode=AssignmentMode.DEVICE,
+        adam_id=ADAM_ID,
+        targets=(target,),
+    )
 
 
 def _run(verb: str, environment: Environment, directory: Path) -> Child:

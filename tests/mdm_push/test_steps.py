@@ -217,6 +217,54 @@ async def test_what_is_asked_while_a_push_is_under_way_is_pushed_again(
     assert await bench.next_push(device) == 0
 
 
+async def test_a_burst_that_goes_on_after_the_push_wakes_a_device_on_its_way_only_once(
+    bench: Workbench, simulator: ApnsSimulator, pusher: Pusher
+) -> None:
+    device = await asleep(bench, simulator)
+    assert await pusher.send_due() == 1
+    bench.clock.turn(2)
+    await bench.ask_install(device, asset_id=new_id(), adam_id="42")
+    assert await pusher.send_due() == 0
+    assert await bench.next_push(device) == 3
+    for _ in range(2):
+        command = await bench.idle(device)
+        assert command is not None
+        await bench.report(device, command, State="Managed")
+    assert await bench.next_push(device) is None
+    await bench.ask_install(device, asset_id=new_id(), adam_id="43")
+    assert await bench.next_push(device) == 0, "it went to sleep: this is another burst"
+
+
+async def test_what_is_asked_while_apns_wants_patience_waits_with_the_rest(
+    bench: Workbench, simulator: ApnsSimulator, pusher: Pusher
+) -> None:
+    device = await asleep(bench, simulator)
+    simulator.script.rules.append(Rule(Answer(429, "TooManyRequests")))
+    for least, most in ((48, 72), (96, 144)):
+        assert await pusher.send_due() == 1
+        wait = await bench.next_push(device)
+        await bench.ask_install(device, asset_id=new_id(), adam_id="42")
+        assert await bench.next_push(device) == wait
+        assert wait is not None
+        assert least <= wait <= most
+        bench.clock.turn(wait)
+
+
+async def test_a_token_that_cannot_be_opened_keeps_nobody_else_asleep(
+    bench: Workbench, simulator: ApnsSimulator, pusher: Pusher
+) -> None:
+    broken = await asleep(bench, simulator)
+    sound = await asleep(bench, simulator, "sound")
+    async with bench.database.transaction() as tx:
+        await tx.raw.execute(
+            "UPDATE enrollments SET push_token = push_magic WHERE id = $1", broken.enrollment_id
+        )
+    assert await pusher.send_due() == 2
+    [seen] = simulator.pushes
+    assert seen.push.magic == f"magic-{sound.udid}"
+    assert await problem(bench, broken) == "seal_broken"
+
+
 async def test_a_silent_apns_is_asked_again_soon_and_then_more_rarely(bench: Workbench) -> None:
     device = await bench.enroll()
     await bench.ask_install(device)

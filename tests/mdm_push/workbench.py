@@ -13,7 +13,7 @@ from mdm_push.handlers.means import Means
 from mdm_push.messages import Authenticate, Report, Speaker, TokenUpdate, read
 from mdm_push.model import DeviceCertificate, Handout
 from shared.clock import TurnedClock
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.events import Envelope, Heard
 from shared.events.assignment import DeliveryTarget, InstallRequested, RemovalRequested
 from shared.events.registry import REGISTRY
@@ -98,8 +98,9 @@ class Workbench:
         return device
 
     async def idle(self, device: Device, channel: str | None = None) -> Handout | None:
-        async with self.database.transaction() as tx:
-            served = await connecting.polled(tx, channel or device.udid, device.certificate, means=self.means)
+        served = await connecting.polled(
+            self.database, channel or device.udid, device.certificate, means=self.means
+        )
         return served.command
 
     async def report(
@@ -116,14 +117,18 @@ class Workbench:
     async def ask_install(self, *devices: Device | UUID, **said: Any) -> list[DeliveryTarget]:
         """Ask for an install on each; `targets` repeats an ask, `version` and `asset_id` say otherwise."""
         targets = said.pop("targets", None) or self.targets(*devices, version=said.pop("version", 1))
+        async with self.database.transaction() as tx:
+            await self.hear_install(tx, targets, **said)
+        return list(targets)
+
+    async def hear_install(self, tx: Transaction, targets: Sequence[DeliveryTarget], **said: Any) -> None:
+        """Hear InstallRequested in this transaction."""
         event = InstallRequested(
             **{"asset_id": ASSET, "kind": AssetKind.VPP_APP, "adam_id": ADAM_ID} | said,
             assignment_mode=AssignmentMode.DEVICE,
             targets=tuple(targets),
         )
-        async with self.database.transaction() as tx:
-            await asked.installs_requested(tx, [heard(event)], means=self.means)
-        return list(targets)
+        await asked.installs_requested(tx, [heard(event)], means=self.means)
 
     def targets(self, *devices: Device | UUID, version: int = 1) -> list[DeliveryTarget]:
         """Return a new delivery for each."""

@@ -124,7 +124,7 @@ async def test_a_commit_gives_up_in_time(embedded_broker: EmbeddedBroker) -> Non
         await read(feed, 1)
         embedded_broker.push_errors(Api.OFFSET_COMMIT, *[NOT_COORDINATOR] * 100)
         began = time.monotonic()
-        await feed.commit({TopicPartition(topic, 0): 1})
+        await feed.done({TopicPartition(topic, 0): 1})
         assert 0.9 < time.monotonic() - began < 2.0
         embedded_broker.clear_errors(Api.OFFSET_COMMIT)
 
@@ -134,9 +134,30 @@ async def test_what_was_committed_is_not_read_again(embedded_broker: EmbeddedBro
     await send(embedded_broker, topic, range(4))
     async with feeding(embedded_broker, topic, group=group) as feed:
         assert await read(feed, 4) == [0, 1, 2, 3]
-        await feed.commit({TopicPartition(topic, 0): 3, TopicPartition(topic, 7): 9})
+        await feed.done({TopicPartition(topic, 0): 2})
+        await feed.done({TopicPartition(topic, 0): 3, TopicPartition(topic, 7): 9})
     async with feeding(embedded_broker, topic, group=group) as feed:
         assert await read(feed, 1) == [3]
+
+
+async def test_under_load_offsets_are_committed_now_and_then_and_at_the_end(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    topic, group = topic_on(embedded_broker), f"group-{new_id()}"
+    place = TopicPartition(topic, 0)
+    await send(embedded_broker, topic, range(4))
+    async with feeding(embedded_broker, topic, group=group) as feed:
+        await read(feed, 4)
+        assert feed._consumer is not None
+        for offset in (1, 2, 3):
+            await feed.done({place: offset})
+        assert await feed._consumer.committed(place) == 1
+        await feed._listener.on_partitions_revoked([place])
+        assert await feed._consumer.committed(place) == 3
+        await feed.done({place: 4})
+    async with feeding(embedded_broker, topic, group=group) as feed:
+        assert feed._consumer is not None
+        assert await feed._consumer.committed(place) == 4
 
 
 async def test_a_stop_with_a_fetch_in_back_off_closes_the_client(mortal: EmbeddedBroker) -> None:
@@ -331,3 +352,25 @@ async def test_records_that_no_poll_brings_are_noticed(embedded_broker: Embedded
         assert await feed.behind()
         await read(feed, 2)
         assert not await feed.behind()
+
+
+async def test_what_comes_after_records_that_were_handled_slowly_is_fetched_at_once(
+    broker: Broker, new_topic: NewTopicName
+) -> None:
+    """aiokafka waits 0.1 s for its records to be taken, then fetches without their partition."""
+    topic = await new_topic("feed")
+    feed = Feed(connection(broker), group=f"group-{new_id()}", topics=[topic], settings=FeedSettings())
+    feed._options["fetch_max_wait_ms"] = 4000  # how long such a fetch would keep the next record waiting
+    try:
+        await feed.start()
+        await send(broker, topic, [0])
+        assert await read(feed, 1) == [0]
+        await send(broker, topic, [1])
+        await asyncio.sleep(0.5)
+        assert await read(feed, 1) == [1]
+        began = time.monotonic()
+        await send(broker, topic, [2])
+        assert await read(feed, 1) == [2]
+        assert time.monotonic() - began < 2
+    finally:
+        await feed.stop()

@@ -100,6 +100,19 @@ async def test_what_waits_behind_what_waits_waits_too(database: Database, handli
     assert len(await parked(database)) == 3
 
 
+async def test_what_was_done_before_does_not_wait_behind_what_came_later(
+    database: Database, handling: Handling
+) -> None:
+    """Delivered again after a restart, it would be done a second time with the replay."""
+    ids = new_ids(2)
+    done = record_of(asked(ASSET, "S1", "S2", entitlements=ids))
+    await do(handling, done)
+    await do(handling, record_of(asked(ASSET, "BAD1", entitlements=ids[:1])))
+    await do(handling, done)
+    assert await serials_heard(database) == ["S1", "S2"]
+    assert await parked(database, "reason") == [("handler_failed",)]
+
+
 async def test_a_target_that_cannot_be_read_is_answered_though_another_fails(
     database: Database, handling: Handling
 ) -> None:
@@ -222,6 +235,13 @@ async def test_a_record_too_large_for_the_dead_letter_topic_is_told_by_its_heade
     assert letter["value"] is None
     [(value,)] = await parked(database, "value")
     assert value == record.value
+
+
+async def test_not_even_huge_headers_stop_the_consumer(database: Database, handling: Handling) -> None:
+    await do(handling, stranger(b"k" * 1000, ("note", b"n" * MOST_BYTES)))
+    [letter] = await fetch(database, "SELECT key, headers FROM outbox")
+    assert letter["key"] == b""
+    assert dict(unpack(letter["headers"]))["md_reason"] == b"no_envelope"
 
 
 async def test_a_dead_letter_keeps_its_record_and_says_why(database: Database, handling: Handling) -> None:

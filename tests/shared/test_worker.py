@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from shared.errors import Unavailable
 from shared.ids import new_id
 from shared.worker import LeaseLost, NewWork, Step, Worker, WorkerSettings, WorkRow
 from tests.shared.conftest import fetch
+from tests.shared.consuming import until
 
 QUICK = WorkerSettings(first_retry_seconds=0.05, longest_retry_seconds=0.1)
 
@@ -128,3 +130,37 @@ async def test_scenario_32_a_frozen_worker_that_wakes_writes_nothing(database: D
             await until_empty(database)
         woken.set()
     assert outcomes == ["done", "lost"]
+
+
+async def test_a_stop_lets_steps_come_to_their_end_and_cuts_off_what_takes_too_long(
+    database: Database,
+) -> None:
+    begun: list[object] = []
+
+    async def step(row: WorkRow) -> None:
+        begun.append(row.payload["seconds"])
+        await asyncio.sleep(row.payload["seconds"])
+        async with database.transaction() as tx:
+            await worker.finish(tx, row)
+
+    await add(database, {"seconds": 0.3}, {"seconds": 60})
+    began = time.monotonic()
+    async with working(database, {"mail": step}, WorkerSettings(stop_seconds=1.0)):
+        await until(lambda: len(begun) == 2)
+    assert time.monotonic() - began < 5
+    [left] = await fetch(database, "SELECT payload, leased_until > now() AS leased FROM work")
+    assert (left["payload"], left["leased"]) == ({"seconds": 60}, True)
+
+
+async def test_a_worker_does_only_the_kinds_it_has_steps_for(database: Database) -> None:
+    async def step(row: WorkRow) -> None:
+        async with database.transaction() as tx:
+            await worker.finish(tx, row)
+
+    async with database.transaction() as tx:
+        await worker.add(tx, [NewWork("fax", {}, new_id()), NewWork("mail", {}, new_id())])
+    async with working(database, {"mail": step}):
+        async with asyncio.timeout(10):
+            while len(await fetch(database, "SELECT id FROM work")) > 1:
+                await asyncio.sleep(0.02)
+    assert [row["kind"] for row in await fetch(database, "SELECT kind FROM work")] == ["fax"]

@@ -140,6 +140,7 @@ class Consumer:
                 self._heard()
                 await self._handle(feed, polled, stop)
             else:
+                await feed.commit()
                 await self._look_at_silence(feed)
             if self._handling.parked_in_a_row >= self._settings.parked_in_a_row:
                 await self._stand_still(feed, stop)
@@ -156,7 +157,7 @@ class Consumer:
             for batch in batches:
                 if not await self._do(feed, batch, stop):
                     return
-            await feed.commit({partition: got[-1].offset + 1 for partition, got in polled.records.items()})
+            await feed.done({partition: got[-1].offset + 1 for partition, got in polled.records.items()})
         finally:
             feed.idle()
 
@@ -211,20 +212,24 @@ class Consumer:
         self._halted = "too_many_dead_letters"
         _log.error("bus: too many dead letters in a row", parked=self._handling.parked_in_a_row)
         before = await self._parked_now()
-        while not stop.is_set() and await self._parked_now() >= before:
+        while not stop.is_set():
             await self._rest(feed, stop, 1.0)
+            now = await self._parked_now()
+            if now is not None and before is not None and now < before:
+                break
+            before = now if now is not None else before  # other replicas may park more
         self._halted = None
         self._handling.parked_in_a_row = 0
 
-    async def _parked_now(self) -> float:
-        """Count the parked rows; while the database does not answer there may be any number."""
+    async def _parked_now(self) -> int | None:
+        """Count the parked rows, unless the database does not answer."""
         try:
             async with self._database.reading() as tx:
                 return await self._handling.parking.count(tx)
         except Exception as error:
             if not unavailable(error):
                 raise
-            return float("inf")
+            return None
 
     async def _say_lost(self, feed: Feed, polled: Polled, stop: asyncio.Event) -> None:
         """Tell that records are gone unread, and let everything open ask again: so it heals (promise 4).
@@ -249,7 +254,7 @@ class Consumer:
             await asyncio.wait({asking})
         if not asking.cancelled():
             asking.result()
-            await feed.commit(lost)
+            await feed.done(lost)
             self._halted = None
 
     async def _ask_again(self) -> None:

@@ -4,6 +4,8 @@
     ├── SettingsError      the environment lacks a setting: the start is refused with its name
     ├── Unavailable        an outside party, the database or the broker cannot be reached: wait, never skip
     ├── Poison             this record, or this target of it, can never be handled: park it
+    ├── LeaseLost          another worker took the row of work meanwhile (shared.worker)
+    ├── LogLost            the broker in memory forgot what was not read yet: the end (shared.bus)
     ├── LockOrderBroken    our own fault: locks taken against the one order (shared.locks)
     └── Problem            an HTTP answer (RFC 9457)
         ├── Unauthorized   401

@@ -1,7 +1,7 @@
 """One aiokafka consumer with its edges guarded: polls are never cancelled, commits and stops are bounded."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ class FeedSettings:
     """The consumer's times, in seconds.
 
     `rebalance` bounds how long work at hand may hold up a rebalance, `lookup` what a commit or a question about
-    offsets may take, `stop` how long taking leave may take.
+    offsets may take, `stop` how long taking leave may take. Under load offsets are committed every `commit_every`.
     """
 
     poll_records: int = 500
@@ -38,8 +38,9 @@ class FeedSettings:
     rebalance: float = 15.0
     heartbeat: float = 2.0
     between_polls: float = 300.0
-    lookup: float = 10.0
-    stop: float = 10.0
+    lookup: float = 5.0
+    commit_every: float = 1.0
+    stop: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,12 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     (aiokafka logs and ignores what a listener raises, and a lock shared with the poll loop would deadlock.)
     """
 
-    def __init__(self, bookmarks: Bookmarks, idle: asyncio.Event, patience: float) -> None:
-        self._bookmarks = bookmarks
+    def __init__(
+        self, idle: asyncio.Event, patience: float, before_they_go: Callable[[], Awaitable[None]]
+    ) -> None:
         self._idle = idle
         self._patience = patience
+        self._before_they_go = before_they_go
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the work at hand come to its end, for a bounded time; the inbox covers what is too slow."""
@@ -69,7 +72,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._idle.wait()
         except TimeoutError:
             _log.warning("bus: partitions go while their work is still at hand")
-        self._bookmarks.forget()
+        await self._before_they_go()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Do nothing: the next poll finds them without a bookmark."""
@@ -91,7 +94,9 @@ class Feed:
         self._idle = asyncio.Event()
         self._idle.set()
         self._bookmarks = Bookmarks()
-        self._listener = _Listener(self._bookmarks, self._idle, settings.rebalance * 0.8)
+        self._done: Places = {}
+        self._committed_at = 0.0
+        self._listener = _Listener(self._idle, settings.rebalance * 0.8, self._let_go)
         self._poll: asyncio.Task[Polled] | None = None
         self._topics = sorted(topics)
         self._options: dict[str, Any] = {
@@ -117,6 +122,9 @@ class Feed:
         self._consumer = AIOKafkaConsumer(**self._options)
         self._consumer.subscribe(self._topics, listener=self._listener)
         await _own(self._consumer.start())
+        # While records are handled no fetch goes out: it would leave their partition out, and what comes there next
+        # would wait until that fetch returns, for as long as nothing comes elsewhere. aiokafka has no setting for it.
+        self._consumer._fetcher._prefetch_backoff = self._settings.between_polls  # noqa: SLF001
 
     async def poll(self, stop: asyncio.Event, seconds: float) -> Polled:
         """Return the next records, or none after about this many seconds or once `stop` is set.
@@ -146,17 +154,26 @@ class Feed:
         """Say that nothing is being handled."""
         self._idle.set()
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit; what cannot be committed in time is done again after a restart, and the inbox knows it."""
+    async def done(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Say how far the records are handled. It is committed now and then, before partitions go and at the stop."""
+        self._done.update(offsets)
+        if asyncio.get_running_loop().time() - self._committed_at >= self._settings.commit_every:
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Commit what is done; what cannot be committed in time is read again one day, and the inbox knows it."""
         mine = self._joined().assignment()
-        wanted = {partition: offset for partition, offset in offsets.items() if partition in mine}
-        if not wanted:
+        done = {partition: offset for partition, offset in self._done.items() if partition in mine}
+        self._done = {}
+        if not done:
             return
         try:
             async with asyncio.timeout(self._settings.lookup):
-                await self._joined().commit(wanted)
+                await self._joined().commit(done)
         except (TimeoutError, KafkaError) as error:
+            self._done = {**done, **self._done}
             _log.warning("bus: offsets were not committed", cause=type(error).__name__)
+        self._committed_at = asyncio.get_running_loop().time()
 
     async def rest(self, stop: asyncio.Event, seconds: float) -> None:
         """Fetch nothing for a while or until `stop`, but stay a member: what is assigned is paused and polled.
@@ -179,9 +196,10 @@ class Feed:
 
     async def stop(self) -> None:
         """Leave the group, in bounded time. Harmless when it was never joined."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is None:
+        if self._consumer is None:
             return
+        await self.commit()
+        consumer, self._consumer = self._consumer, None
         stopping = asyncio.create_task(consumer.stop())
         await asyncio.wait({stopping}, timeout=self._settings.stop)
         if not _ended_well(stopping):
@@ -190,6 +208,12 @@ class Feed:
             self._poll.cancel()  # it may wait for an assignment that never comes; nobody polls this one again
             await asyncio.wait({self._poll})
             _ended_well(self._poll)
+
+    async def _let_go(self) -> None:
+        """Commit what is done of the partitions that go, and forget where we were in them."""
+        await self.commit()
+        self._done = {}
+        self._bookmarks.forget()
 
     def _joined(self) -> AIOKafkaConsumer:
         if self._consumer is None:

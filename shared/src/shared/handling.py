@@ -1,6 +1,7 @@
 """One batch, one transaction: claim, handle, park what cannot be handled; a failing batch is halved."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from shared.batches import Batch, Received
 from shared.database import Database, Transaction, unavailable
 from shared.errors import ManagedDistributionError, Poison
 from shared.events.event import Event, Heard
-from shared.parking import FAILED, FOLLOWING, FOLLOWS, WHOLE, Crowd, Parcel, Parking, Trouble
+from shared.parking import FAILED, FOLLOWING, WAITS, WHOLE, Crowd, Parcel, Parking, Trouble
 from shared.targets import cut, divide, halves, joined
 from shared.trace import traces_heard
 
@@ -22,8 +23,6 @@ Handler = Callable[[Transaction, Sequence[Heard[Any]]], Awaitable[None]]
 """Does one set of events of one type inside the given transaction; never commits, never calls outside."""
 
 Handlers = Mapping[type[Event], Handler]
-
-_FOLLOWS = Trouble(FOLLOWS, "waits behind a parked record")
 
 Piece = tuple[Heard[Any], Exception]
 """What could not be handled, down to one target, and why."""
@@ -80,20 +79,23 @@ class Handling:
 
     async def _in_pieces(self, tx: Transaction, heard: Heard[Any]) -> list[Piece]:
         """Handle an event under a savepoint; if that fails, each half of its targets."""
+        failure: Exception | None = None
         try:
             async with tx.savepoint():
                 await self._call(tx, [heard])
         except Exception as error:
             if unavailable(error):
                 raise
-            parts = halves(heard)
-            if not parts:
-                return [(heard, error)]
-            return [piece for part in parts for piece in await self._in_pieces(tx, part)]
+            failure = error
         finally:
             self.turned_at = self._database.clock.monotonic()
-        tx.climb_again()
-        return []
+        if failure is None:
+            tx.climb_again()
+            return []
+        parts = halves(heard)
+        if not parts:
+            return [(heard, failure)]
+        return [piece for part in parts for piece in await self._in_pieces(tx, part)]
 
     async def _park_unreadable(self, records: Sequence[Received], most_in_a_row: int | None) -> int:
         for record in records:
@@ -105,21 +107,24 @@ class Handling:
         self, kind: type[Event], records: Sequence[Received], most_in_a_row: int | None
     ) -> int:
         """Do all of it in one transaction; if that fails, each half in its own."""
+        failure: Exception | None = None
         try:
             async with self._database.transaction() as tx:
                 handled = await self._together(tx, kind, records)
+            self._handled(kind, handled)
         except Exception as error:
             if unavailable(error):
                 raise
-            if len(records) == 1:
-                return await self._alone(records[0], error, most_in_a_row)
-            middle = len(records) // 2
-            parked = await self._halving(kind, records[:middle], most_in_a_row)
-            return parked + await self._halving(kind, records[middle:], most_in_a_row)
+            failure = error
         finally:
             self.turned_at = self._database.clock.monotonic()
-        self._handled(kind, handled)
-        return 0
+        if failure is None:
+            return 0
+        if len(records) == 1:
+            return await self._alone(records[0], failure, most_in_a_row)
+        middle = len(records) // 2
+        parked = await self._halving(kind, records[:middle], most_in_a_row)
+        return parked + await self._halving(kind, records[middle:], most_in_a_row)
 
     async def _together(self, tx: Transaction, kind: type[Event], records: Sequence[Received]) -> int:
         """Claim and handle the records whose turn it is; return how many those were."""
@@ -147,18 +152,21 @@ class Handling:
     async def _in_turn(self, tx: Transaction, records: Sequence[Received]) -> list[Received]:
         """Return the records that may go on, without their targets behind parked ones: those are parked too."""
         crowds = await self.parking.crowds(tx, [record.key for record in records])
+        if not crowds:
+            return list(records)
+        done = await inbox.done(tx, self.parking.consumer, [_event_id(record) for record in records])
         going: list[Received] = []
         staying: list[Parcel] = []
         for record in records:
             crowd = crowds.get(record.key, Crowd())
-            if _event_id(record) in crowd.event_ids:
-                continue  # redelivered: it is parked already
+            if _event_id(record) in done or _event_id(record) in crowd.event_ids:
+                continue  # delivered again: it was done before, or is parked already
             goes, stays = divide(_heard(record), crowd.waiting)
             if goes is not None:
                 going.append(replace(record, heard=goes))
             if stays is not None:
                 crowd.waiting.update(stays.event.entitlement_ids())
-                staying.append(_parcel(record, stays, _FOLLOWS, WHOLE if goes is None else FOLLOWING))
+                staying.append(_parcel(record, stays, WAITS, WHOLE if goes is None else FOLLOWING))
         await self.parking.park(tx, staying)
         return going
 
@@ -175,10 +183,8 @@ class Handling:
     async def _alone(self, record: Received, error: Exception, most_in_a_row: int | None) -> int:
         """Do what can be done of one bad event: its good targets with the claim, the bad ones parked."""
         if halves(_heard(record)):
-            try:
+            with suppress(NothingWorked):
                 return await self._target_by_target(record)
-            except NothingWorked as nothing:
-                error = nothing.first
         await self._park(record, error, most_in_a_row)
         return 1
 

@@ -15,6 +15,8 @@ SELECT $1, event_id, $3 FROM unnest($2::uuid[]) AS event_id
 ON CONFLICT DO NOTHING RETURNING event_id
 """
 
+_DONE = "SELECT event_id FROM inbox WHERE consumer = $1 AND event_id = ANY ($2::uuid[])"
+
 _PRUNE = """
 DELETE FROM inbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM inbox WHERE claimed_at < $1 LIMIT $2))
 """
@@ -23,6 +25,12 @@ DELETE FROM inbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM inbox WHERE claimed_a
 async def claim(tx: Transaction, consumer: str, event_ids: Iterable[UUID]) -> set[UUID]:
     """Claim these events and return those that nobody claimed before; the others are done."""
     rows = await tx.raw.fetch(_CLAIM, consumer, sorted(set(event_ids)), tx.now)
+    return {row["event_id"] for row in rows}
+
+
+async def done(tx: Transaction, consumer: str, event_ids: Iterable[UUID]) -> set[UUID]:
+    """Return those of these events that were claimed before; claim none."""
+    rows = await tx.raw.fetch(_DONE, consumer, list(set(event_ids)))
     return {row["event_id"] for row in rows}
 
 

@@ -174,7 +174,9 @@ class _Server(uvicorn.Server):
 
 
 def _is_idle(connection: HttpToolsProtocol) -> bool:
-    return bool(getattr(connection.cycle, "response_complete", True))  # there is no cycle before the first request
+    return bool(
+        getattr(connection.cycle, "response_complete", True)
+    )  # there is no cycle before the first request
 
 
 class Lifecycle:
@@ -183,7 +185,13 @@ class Lifecycle:
     def __init__(self, *, grace_seconds: float = 40.0) -> None:
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
+        self._started = False
         self._running: list[tuple[Part, asyncio.Task[None]]] = []
+
+    @property
+    def started(self) -> bool:
+        """Say whether every part is there: readiness fails before, for a door may not be open yet."""
+        return self._started
 
     @property
     def stopping(self) -> bool:
@@ -215,6 +223,7 @@ class Lifecycle:
             except Exception:
                 log.exception("not started", part=part.name)
                 return False
+        self._started = True
         return True
 
     async def _until_stopped(self) -> bool:

@@ -71,6 +71,9 @@ class Trouble:
     detail: str
 
 
+WAITS = Trouble(FOLLOWS, "waits behind a parked record")
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """What is to be parked: a record whose event tells only the targets to park, and its value cut likewise."""
@@ -198,7 +201,7 @@ class Parking:
         return self._seal
 
     def _dead_letter(self, parcel: Parcel) -> Record:
-        """Return the record as it came, with the reason; of a restricted or very large one only the headers."""
+        """Return the record as it came, and why; of a restricted or very large one only as much as may be shown."""
         record, place = parcel.record, parcel.record.place
         why = {
             "md_reason": parcel.trouble.reason,
@@ -209,11 +212,14 @@ class Parking:
             "md_offset": str(place.offset),
             "md_attempts": "1",
         }
-        headers = [*record.headers, *((name, value.encode()) for name, value in why.items())]
-        letter = Record(self._dead_letters, record.key, headers, record.value)
-        if _restricted(place) or letter.size() > MOST_BYTES:
-            return Record(self._dead_letters, record.key, headers, None)
-        return letter
+        reasons = [(name, value.encode()) for name, value in why.items()]
+        headers = [*record.headers, *reasons]
+        letters = [
+            *([] if _restricted(place) else [Record(self._dead_letters, record.key, headers, record.value)]),
+            Record(self._dead_letters, record.key, headers, None),
+            Record(self._dead_letters, b"", reasons, None),
+        ]
+        return next(letter for letter in letters if letter.size() <= MOST_BYTES)
 
 
 async def lock(tx: Transaction, consumer: str, keys: Sequence[bytes]) -> None:

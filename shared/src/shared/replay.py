@@ -1,9 +1,10 @@
 """Replay: parked records are handled again, in the order of their key, when somebody asks or a new build can."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
@@ -15,9 +16,9 @@ from shared.errors import Poison
 from shared.events.registry import REGISTRY
 from shared.handling import Handling, NothingWorked, Piece, trouble
 from shared.outbox import unpack
-from shared.parking import FAILED, FOLLOWS, WHOLE, Parcel, lock, remove
+from shared.parking import FAILED, FOLLOWING, FOLLOWS, WAITS, WHOLE, Parcel, lock, remove
 from shared.retry import Backoff
-from shared.targets import cut, joined
+from shared.targets import Part, cut, divide, joined
 from shared.waiting import pause
 
 _log = structlog.get_logger(__name__)
@@ -81,35 +82,40 @@ class Replay:
         """Replay one key's rows in their order; what fails again, or was not asked for, keeps its followers."""
         async with self._database.reading() as tx:
             rows = await tx.raw.fetch(_OF_KEY, self._parking.consumer, key)
-        done: list[UUID] = []
+        done = 0
         stuck: set[UUID] = set()
         for row in rows:
-            may_go = stuck.isdisjoint(row["entitlement_ids"]) and (row["asked"] or row["reason"] == FOLLOWS)
-            if may_go and await self._replay_row(row["id"], key):
-                done.append(row["id"])
-            else:
-                stuck.update(row["entitlement_ids"])
-        asked = [row["id"] for row in rows if row["asked"]]
+            left: Collection[UUID] | None = row["entitlement_ids"]
+            if row["asked"] or row["reason"] == FOLLOWS:
+                left = await self._replay_row(row["id"], key, stuck)
+            stuck.update(left or ())
+            done += left is None
         async with self._database.transaction() as tx:
-            await tx.raw.execute(_ANSWERED, asked)
-        return len(done)
+            await tx.raw.execute(_ANSWERED, [row["id"] for row in rows if row["asked"]])
+        return done
 
-    async def _replay_row(self, row_id: UUID, key: bytes) -> bool:
-        """Handle one row; return whether it is parked no more. Some of its targets may be, and some not."""
+    async def _replay_row(
+        self, row_id: UUID, key: bytes, stuck: AbstractSet[UUID]
+    ) -> Collection[UUID] | None:
+        """Handle what of a row is not stuck; return the entitlements that still wait, None if it is parked no more."""
         async with self._database.transaction() as tx:
             await lock(tx, self._parking.consumer, [key])
             row = await tx.raw.fetchrow("SELECT * FROM parked WHERE id = $1", row_id)
             if row is None:
-                return True  # another replica was faster, or somebody discarded it
-            left = await self._handle(tx, row)
+                return None  # another replica was faster, or somebody discarded it
+            if row["entitlement_ids"] and stuck >= set(row["entitlement_ids"]):
+                return cast("list[UUID]", row["entitlement_ids"])
+            left = await self._handle(tx, row, stuck)
             if left is None:
                 await remove(tx, row_id)
-                return True
-            _log.warning("replay: a record failed again", parked_id=str(row_id), reason=left.trouble.reason)
+                return None
+            _log.warning("replay: something is left", parked_id=str(row_id), reason=left.trouble.reason)
             await self._parking.keep(tx, row_id, left)
-        return False
+        return left.entitlement_ids()
 
-    async def _handle(self, tx: Transaction, row: Mapping[str, Any]) -> Parcel | None:
+    async def _handle(
+        self, tx: Transaction, row: Mapping[str, Any], stuck: AbstractSet[UUID]
+    ) -> Parcel | None:
         """Return what is left to be parked, None for nothing."""
         record = self._read(row)
         if record.heard is None:
@@ -117,16 +123,17 @@ class Replay:
             return Parcel(record, trouble(poison), row["part"])
         if type(record.heard.event) not in self._handling.handlers:
             return None
+        going, staying = divide(record.heard, stuck)
         try:
             async with tx.savepoint():
                 if row["part"] == WHOLE and not await inbox.claim(
                     tx, self._parking.consumer, [row["event_id"]]
                 ):
                     return None  # done meanwhile
-                failed = await self._handling.do_possible(tx, record.heard)
+                failed = await self._handling.do_possible(tx, going) if going is not None else []
         except NothingWorked as nothing:
             return Parcel(record, trouble(nothing.first), row["part"])
-        return _rest(record, failed, row["part"]) if failed else None
+        return _rest(record, failed, staying, row["part"])
 
     def _read(self, row: Mapping[str, Any]) -> Received:
         place = Place(row["topic"], row["partition"], row["record_offset"])
@@ -140,11 +147,15 @@ async def ask_for_all(database: Database, consumer: str) -> int:
         return _count(await tx.raw.execute(_ASK_FOR_ALL, consumer, tx.now))
 
 
-def _rest(record: Received, failed: Sequence[Piece], part: int) -> Parcel:
-    """Return the parcel of the targets that failed, where others did not."""
-    left = joined(piece for piece, _ in failed)
-    number = FAILED if part == WHOLE else part
-    return Parcel(replace(record, heard=left), trouble(failed[0][1]), number, cut(record.value, left))
+def _rest(record: Received, failed: Sequence[Piece], staying: Part | None, part: int) -> Parcel | None:
+    """Return the parcel of the targets that failed and of those that still wait, where others had their turn."""
+    parts = [*(piece for piece, _ in failed), *([staying] if staying is not None else [])]
+    if not parts:
+        return None
+    left = joined(parts)
+    why, number = (trouble(failed[0][1]), FAILED) if failed else (WAITS, FOLLOWING)
+    value = cut(record.value, left)
+    return Parcel(replace(record, heard=left), why, number if part == WHOLE else part, value)
 
 
 def _count(status: str) -> int:

@@ -1,7 +1,7 @@
 """One process of a service: what all four have in common, wired in one place."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx2
@@ -37,6 +37,7 @@ _ASK_SWEEP_SECONDS = 60.0
 _COUNT_SECONDS = 15.0
 _FORGET_SECONDS = 3600.0
 _CHECK_SECONDS = 5.0
+_GATE_SECONDS = 0.5
 
 _WAITING = """
 SELECT (SELECT count(*) FROM outbox) AS depth,
@@ -115,6 +116,7 @@ class Process:
                 operations_app(self._health),
                 address=(self._settings.http_host, self._settings.metrics_port),
             ),
+            _SchemaGate(self._schema, self._lifecycle),
             Background("count", self._count),
             Background("relay", relay.run, progressing=relay.progressing),
         ]
@@ -163,9 +165,12 @@ class Process:
         """Name what keeps this process from its work: the worker's troubles never count against the API."""
         if self._lifecycle.stopping:
             return ["stopping"]
-        reasons = await schema_unready(self._service.database, package=self._service.package)
+        starting = [] if self._lifecycle.started else ["starting"]
         halted = self._consumer.not_ready() if self._role is not Role.API else None
-        return [*reasons, halted] if halted else reasons
+        return [*starting, *await self._schema(), *([halted] if halted else [])]
+
+    async def _schema(self) -> list[str]:
+        return await schema_unready(self._service.database, package=self._service.package)
 
     def _standing_jobs(self) -> list[Job]:
         database = self._service.database
@@ -179,6 +184,35 @@ class Process:
     async def _count(self, stop: asyncio.Event) -> None:
         """Measure what waits: every process tells its own metrics, so none of them may be an old one."""
         await repeat(stop, _COUNT_SECONDS, lambda: _count(self._service.database, self._service.name))
+
+
+class _SchemaGate:
+    """Holds back the parts behind it until the schema is there: a new release's pods may be quicker than its Job."""
+
+    name = "schema"
+
+    def __init__(self, unready: Callable[[], Awaitable[list[str]]], lifecycle: Lifecycle) -> None:
+        self._unready = unready
+        self._lifecycle = lifecycle
+        self._stop = asyncio.Event()
+
+    async def start(self) -> asyncio.Task[None]:
+        """Return once the schema is there, or the process is to stop."""
+        while not self._lifecycle.stopping and (reasons := await self._unready()):
+            _log.warning("waiting for the schema", reasons=reasons)
+            await asyncio.sleep(_GATE_SECONDS)
+        return asyncio.create_task(self._until_stopped(), name=self.name)
+
+    def stop(self) -> None:
+        """End."""
+        self._stop.set()
+
+    def progressing(self) -> bool:
+        """Say yes: waiting is no trouble that a restart would mend."""
+        return True
+
+    async def _until_stopped(self) -> None:
+        await self._stop.wait()
 
 
 async def _forget_answers(database: Database) -> None:

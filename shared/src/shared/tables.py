@@ -14,6 +14,9 @@ _QUEUE = {
     "autovacuum_vacuum_insert_threshold": 20000,
 }
 
+PLAIN_VALUES = "ALTER TABLE outbox ALTER COLUMN value SET STORAGE EXTERNAL"
+"""For migrations: events stay for a moment only, and to compress one of 1,000 targets costs three milliseconds."""
+
 
 def bus_tables(metadata: sa.MetaData) -> None:
     """Add outbox, outbox_lease, outbox_relay, inbox, parked, work, job and idempotency to a service's tables."""
@@ -31,7 +34,7 @@ def queue_options() -> list[str]:
 
 
 def _outbox(metadata: sa.MetaData) -> None:
-    sa.Table(
+    outbox = sa.Table(
         "outbox",
         metadata,
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
@@ -42,6 +45,7 @@ def _outbox(metadata: sa.MetaData) -> None:
         sa.Column("value", pg.BYTEA),  # null on a compacted topic says: gone
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     )
+    sa.event.listen(outbox, "after_create", _store_plain_values)
     sa.Table(
         "outbox_lease",
         metadata,
@@ -56,6 +60,10 @@ def _outbox(metadata: sa.MetaData) -> None:
         sa.Column("owner", sa.Uuid, primary_key=True),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
     )
+
+
+def _store_plain_values(_table: sa.Table, connection: sa.Connection, **_: object) -> None:
+    connection.execute(sa.text(PLAIN_VALUES))
 
 
 def _inbox(metadata: sa.MetaData) -> None:

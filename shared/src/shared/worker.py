@@ -124,7 +124,7 @@ class WorkerSettings:
 
     concurrency: int = 16
     lease_seconds: float = 120.0
-    stop_seconds: float = 25.0
+    stop_seconds: float = 20.0
     fastest_seconds: float = 0.01
     slowest_seconds: float = 0.25
     first_retry_seconds: float = 1.0

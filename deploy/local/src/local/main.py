@@ -14,21 +14,28 @@ from pathlib import Path
 
 import httpx2
 
-from local.broker import Broker, choose
+from local.broker import Broker, BrokerKind, choose
 from local.children import ChildFailedError
 from local.complaints import complaints
-from local.doors import Doors, fetch_token
+from local.doors import Doors, UnexpectedAnswerError, fetch_token
+from local.furnishing import furnish
 from local.guide import INTRODUCTION, guide
 from local.plan import FIXED_PORTS, any_ports
 from local.ports import is_free
-from local.postgres import remove
+from local.postgres import DURABLE, THROWAWAY, remove
 from local.screen import Screen
 from local.story import tell
-from local.system import running
+from local.system import System, running
 
 PROJECT = Path(__file__).parents[4]
 STATE = PROJECT / ".state"
 CACHE = PROJECT / ".cache"
+
+KEPT = STATE / "up"
+FORGOTTEN = STATE / "up-once"
+"""Where `up` has its files: with a broker that keeps its log for the next start too, else for this one alone."""
+CARDS = STATE / "cards.json"
+"""Where the simulators of a running `up` are, for `token`."""
 
 INTERRUPTED = 130
 """The exit code of a program that was ended by Ctrl-C, as shells have it."""
@@ -38,25 +45,33 @@ async def demo(screen: Screen) -> int:
     """Start everything in a fresh folder, tell the story, stop everything; return the exit code."""
     STATE.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="demo-", dir=STATE))
-    broker = _broker(directory)
-    began = time.perf_counter()
-    screen.title("Managed Distribution")
-    screen.say(INTRODUCTION)
-    screen.say()
     try:
-        async with running(directory, broker=broker, ports=any_ports(), kept=False) as system:
-            screen.say(f"Everything is up after {time.perf_counter() - began:.1f} s.")
-            async with Doors(system) as doors:
-                held = await tell(doors, screen)
+        held = await _demo_in(directory, screen)
+    except asyncio.CancelledError:
+        await asyncio.to_thread(shutil.rmtree, directory)
+        raise
     except BaseException:
         await asyncio.to_thread(_keep_only_logs, directory)
         raise
-    if held:
-        await asyncio.to_thread(shutil.rmtree, directory)
-        return 0
-    await asyncio.to_thread(_keep_only_logs, directory)
-    _show_logs(screen, directory / "logs")
-    return 1
+    await asyncio.to_thread(shutil.rmtree if held else _keep_only_logs, directory)
+    if not held:
+        screen.say(f"\nThe logs of this run: {directory / 'logs'}")
+        for complaint in complaints(directory / "logs"):
+            screen.say(f"  {complaint}")
+    return 0 if held else 1
+
+
+async def _demo_in(directory: Path, screen: Screen) -> bool:
+    screen.title("Managed Distribution")
+    screen.say(f"{INTRODUCTION}\n")
+    began = time.perf_counter()
+    broker = _broker(directory)
+    async with running(
+        directory, broker=broker, ports=any_ports(), kept=False, postgres_settings=THROWAWAY
+    ) as system:
+        screen.say(f"Everything is up after {time.perf_counter() - began:.1f} s.")
+        async with Doors(system) as doors:
+            return await tell(doors, screen)
 
 
 async def up(screen: Screen) -> int:
@@ -65,34 +80,47 @@ async def up(screen: Screen) -> int:
     if busy := [port for port in ports if not is_free(port)]:
         screen.say(f"The system needs ports that are in use: {', '.join(map(str, busy))}")
         return 1
-    directory = STATE / "up"
-    broker = _broker(directory)
-    if not broker.keeps_log:
+    broker = _broker(KEPT)
+    directory = KEPT if broker.keeps_log else FORGOTTEN
+    if directory == FORGOTTEN:
         await asyncio.to_thread(_throw_away, directory)
     directory.mkdir(parents=True, exist_ok=True)
-    cards = directory / "cards.json"
-    screen.say("Starting ...")
+    screen.say("Starting ...\n")
     try:
         async with (
-            running(directory, broker=broker, ports=FIXED_PORTS, kept=broker.keeps_log) as system,
+            running(
+                directory,
+                broker=broker,
+                ports=FIXED_PORTS,
+                kept=directory == KEPT,
+                postgres_settings=DURABLE if directory == KEPT else THROWAWAY,
+            ) as system,
             Doors(system) as doors,
         ):
-            cards.write_text(json.dumps(dict(system.cards)))
-            await doors.install_push_certificate()
-            screen.say(guide(system, doors.token))
-            try:
-                ended = await system.children.first_to_end()
-            finally:
-                screen.say("\nStopping ...")
-            raise ChildFailedError(f"{ended.name} ended by itself; its log: {ended.command.log_file}")
+            asset_id, group_id = await furnish(doors)
+            CARDS.write_text(json.dumps(dict(system.cards)))
+            screen.say(guide(system, doors.token, asset_id=asset_id, group_id=group_id))
+            return await _until_ctrl_c(system, screen)
     finally:
-        cards.unlink(missing_ok=True)
+        CARDS.unlink(missing_ok=True)
+        if directory == FORGOTTEN:
+            await asyncio.to_thread(_keep_only_logs, directory)
+
+
+async def _until_ctrl_c(system: System, screen: Screen) -> int:
+    try:
+        ended = await system.children.first_to_end()
+    except asyncio.CancelledError:
+        screen.say("\nStopping ...")
+        return 0
+    screen.say(f"\n{ended.name} ended by itself; its log: {ended.command.log_file}")
+    return 1
 
 
 async def token(screen: Screen) -> int:
     """Print a bearer token of the running system, for every scope; return the exit code."""
     try:
-        cards = json.loads((STATE / "up" / "cards.json").read_text())
+        cards = json.loads(CARDS.read_text())
         screen.say(await fetch_token(cards["identity"]["admin_url"]))
     except (FileNotFoundError, httpx2.ConnectError):
         sys.stderr.write("Nothing is running: start it with `make up`, then ask again.\n")
@@ -101,11 +129,14 @@ async def token(screen: Screen) -> int:
 
 
 def _broker(directory: Path) -> Broker:
+    name = os.environ.get("BROKER", BrokerKind.EMBEDDED)
+    if name not in set(BrokerKind):
+        raise ValueError(f"BROKER={name} is not known: it is {', '.join(BrokerKind)}")
     return choose(os.environ, directory=directory / "broker", cache=CACHE)
 
 
 def _keep_only_logs(directory: Path) -> None:
-    """Remove what a run needed and nobody will look at: of a story that failed, its logs are kept."""
+    """Remove what a run needed and nobody will look at; of one that failed, its logs are kept."""
     for each in directory.iterdir():
         if each.name != "logs":
             shutil.rmtree(each) if each.is_dir() else each.unlink()
@@ -118,12 +149,6 @@ def _throw_away(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _show_logs(screen: Screen, logs: Path) -> None:
-    screen.say(f"\nThe logs of this run: {logs}")
-    for complaint in complaints(logs):
-        screen.say(f"  {complaint}")
-
-
 async def _interruptible(verb: Callable[[Screen], Awaitable[int]], screen: Screen) -> int:
     """Run a verb; Ctrl-C and SIGTERM end it in good order."""
     work = asyncio.ensure_future(verb(screen))
@@ -134,7 +159,10 @@ async def _interruptible(verb: Callable[[Screen], Awaitable[int]], screen: Scree
     except asyncio.CancelledError:
         screen.say("Interrupted. Everything is stopped.")
         return INTERRUPTED
-    except (ChildFailedError, OSError, RuntimeError, ValueError) as error:
+    except BrokenPipeError:  # whoever read along has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ChildFailedError, UnexpectedAnswerError, OSError, RuntimeError, ValueError) as error:
         screen.say(f"\n{error}")
         return 1
 

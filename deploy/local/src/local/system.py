@@ -42,7 +42,12 @@ class System:
 
 @asynccontextmanager
 async def running(
-    directory: Path, *, broker: Broker, ports: Mapping[str, Ports], kept: bool
+    directory: Path,
+    *,
+    broker: Broker,
+    ports: Mapping[str, Ports],
+    kept: bool,
+    postgres_settings: Mapping[str, str] = DURABLE,
 ) -> AsyncIterator[System]:
     """Start everything under `directory`, in order, and stop it all at the end, in the reverse order.
 
@@ -50,7 +55,7 @@ async def running(
     for whatever does not come up.
     """
     (directory / "logs").mkdir(parents=True, exist_ok=True)
-    postgres = await EmbeddedPostgres.start(directory / "postgres", settings=DURABLE)
+    postgres = await EmbeddedPostgres.start(directory / "postgres", settings=postgres_settings)
     try:
         await broker.start()
         databases = Databases(postgres.admin_url)

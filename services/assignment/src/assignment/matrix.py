@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from assignment.model import TargetType
+from assignment.model import PEOPLE, TargetType
 from shared.events.words import AssetKind, Platform, Refusal
 
 
@@ -33,7 +33,7 @@ _HOLDERS = {Platform.MACOS: Holder.MAC, Platform.IOS: Holder.IOS_DEVICE}
 
 def refuse_target_type(kind: AssetKind, target_type: TargetType) -> Refusal | None:
     """Say whether R1 has a no for every target of this type: a VPP book goes to no device at all."""
-    if target_type in {TargetType.USER, TargetType.USER_GROUP}:
+    if target_type in PEOPLE:
         return None
     if R1[kind].keys().isdisjoint({Holder.MAC, Holder.IOS_DEVICE}):
         return Refusal.KIND_NOT_FOR_DEVICE

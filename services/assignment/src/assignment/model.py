@@ -17,6 +17,9 @@ class TargetType(StrEnum):
     USER_GROUP = "user_group"
 
 
+PEOPLE = frozenset({TargetType.USER, TargetType.USER_GROUP})
+
+
 class State(StrEnum):
     """Where an entitlement stands.
 

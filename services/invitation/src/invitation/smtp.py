@@ -41,6 +41,7 @@ _QUIT_SECONDS = 2.0
 _UNREACHABLE_SECONDS = 5.0
 _REFUSES_SECONDS = 60.0
 """How long the lane stays closed: a relay that is away is soon back, one that refuses us waits for an operator."""
+_LOG_IN_FIRST = 530
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class MailRelay:
         line = await self._line()
         try:
             return await line.send(message, sender=self._sender, to=to, now=self._clock.monotonic())
-        except SMTPSenderRefused as error:
+        except SMTPResponseException as error:
             raise self._close_lane("mail_relay_refuses", error) from None
         finally:
             if line.between_letters:
@@ -233,7 +234,7 @@ class _Line:
         self.client.close()
 
     async def send(self, message: bytes, *, sender: str, to: str, now: float) -> Outcome:
-        """Bring one letter through MAIL, RCPT and DATA. Raises Unavailable, and SMTPSenderRefused for a 5yz."""
+        """Bring one letter through MAIL, RCPT and DATA. Raises Unavailable; SMTPResponseException for a no to us."""
         self.letters += 1
         self.used_at = now
         self.between_letters = False
@@ -242,7 +243,7 @@ class _Line:
             await self.client.rcpt(to)
             await self.client.data(message)
         except SMTPResponseException as error:
-            if error.code >= 500 and isinstance(error, SMTPSenderRefused):
+            if _about_us(error):
                 raise
             await self._reset()
             return _refusal(error)
@@ -257,6 +258,11 @@ class _Line:
             with suppress(SMTPException, OSError):
                 await self.client.rset()
                 self.between_letters = True
+
+
+def _about_us(error: SMTPResponseException) -> bool:
+    """Say whether nobody's letter would be taken from us: a 5yz on MAIL, or 530 anywhere (RFC 4954: log in first)."""
+    return error.code == _LOG_IN_FIRST or (error.code >= 500 and isinstance(error, SMTPSenderRefused))
 
 
 def _refusal(error: SMTPResponseException) -> Refused:

@@ -135,12 +135,8 @@ license_ = sa.Table(
         name="license_state",
     ),
     sa.CheckConstraint("intent_id IS NULL OR state IN ('reserved', 'releasing')", name="license_intent"),
-    sa.Index(
-        "license_by_target",
-        "serial_number",
-        "pool_id",
-        postgresql_where=sa.text("state IN ('waitlisted', 'reserved', 'assigned', 'releasing')"),
-    ),
+    # Ended lives too: a list that is being read must not take what just ended for another hand's.
+    sa.Index("license_by_target", "serial_number", "pool_id"),
     sa.Index(
         "license_one_unsettled_intent",  # promise 6
         "pool_id",

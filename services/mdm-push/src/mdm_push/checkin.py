@@ -10,12 +10,13 @@ from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Request
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from mdm_push.commands import bootstrap_token, render
 from mdm_push.handlers import connecting, enrolling
 from mdm_push.handlers.means import Means
-from mdm_push.identity import Prover
+from mdm_push.identity import CERTIFICATE_HEADER, SIGNATURE_HEADER, Prover
 from mdm_push.messages import (
     Authenticate,
     Malformed,
@@ -68,7 +69,7 @@ class _Doors:
         peer = request.client.host if request.client else None
         said = "unknown"
         try:
-            certificate = self._prover.prove(request.headers, body, peer=peer)
+            certificate = self._prover.prove(_single(request.headers), body, peer=peer)
             content = read_plist(body)
             said = _said(content)
             if "MessageType" in content:
@@ -118,13 +119,20 @@ class _Doors:
         """Take a report and hand out the next command."""
         channel = read(Speaker, content).channel
         report = read(Report, content)
-        async with self._database.transaction() as tx:
-            if report.Status is Status.IDLE:
-                served = await connecting.polled(tx, channel, certificate, means=self._means)
-            else:
+        if report.Status is Status.IDLE:
+            served = await connecting.polled(self._database, channel, certificate, means=self._means)
+        else:
+            async with self._database.transaction() as tx:
                 served = await connecting.report_received(tx, channel, report, certificate, means=self._means)
         self._seen.note(served.channel_id)
         return Response(render(served.command), media_type=_XML) if served.command else _EMPTY
+
+
+def _single(headers: Headers) -> Headers:
+    """Return headers of which none that proves an identity came twice: one of the two is then not the proxy's."""
+    if any(len(headers.getlist(name)) > 1 for name in (CERTIFICATE_HEADER, SIGNATURE_HEADER)):
+        raise DeviceRefused("two_identities")
+    return headers
 
 
 _KNOWN = frozenset(

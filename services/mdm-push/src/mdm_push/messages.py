@@ -9,7 +9,16 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from shared.errors import ManagedDistributionError
 
@@ -30,6 +39,19 @@ Text = Annotated[str, StringConstraints(max_length=512), AfterValidator(_no_nul)
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_no_nul)]
 Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 Opaque = Annotated[bytes, Field(min_length=1, max_length=4096)]
+Escrowed = Annotated[bytes, Field(max_length=65_536)]
+"""What a device leaves with us for later: it grows from release to release, and must never keep it from enrolling."""
+
+
+def _or_nothing(said: object, read_on: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read_on(said)
+    except ValidationError:
+        return None
+
+
+Lenient = WrapValidator(_or_nothing)
+"""For results: one that cannot be read counts as not said. A report that is refused for it would come for ever."""
 
 
 class _Message(BaseModel):
@@ -47,10 +69,15 @@ class Speaker(_Message):
 
     @property
     def device(self) -> str:
-        """Return the device channel's id in Apple's words. Raises Malformed where there is none."""
+        """Return the device channel's id in Apple's words. Raises Malformed where there is none.
+
+        Nor may it hold a colon: a device that called itself `X:Y` would be taken for a user channel of X.
+        """
         device = self.UDID or self.EnrollmentID
         if not device:
             raise Malformed("neither UDID nor EnrollmentID")
+        if ":" in device:
+            raise Malformed("a colon in the device's id")
         return device
 
     @property
@@ -85,14 +112,14 @@ class TokenUpdate(_Message):
     Topic: Name
     Token: Opaque
     PushMagic: Name
-    UnlockToken: Opaque | None = None
+    UnlockToken: Escrowed | None = None
     AwaitingConfiguration: bool = False
 
 
 class SetBootstrapToken(_Message):
     """An absent or empty token deletes the stored one."""
 
-    BootstrapToken: Annotated[bytes, Field(max_length=65_536)] = b""
+    BootstrapToken: Escrowed = b""
 
 
 class Status(StrEnum):
@@ -115,31 +142,36 @@ class DeviceError(_Message):
 class ManagedApplication(_Message):
     """One entry of a ManagedApplicationList."""
 
-    Status: Text = "Unknown"
+    Status: Annotated[Text | None, Lenient] = "Unknown"
 
 
 class DeviceFacts(_Message):
     """Answers to our DeviceInformation queries; a device leaves out what it may not tell."""
 
-    OSVersion: Text | None = None
-    ProductName: Text | None = None
-    Model: Text | None = None
-    SerialNumber: Serial | None = None
-    IsSupervised: bool | None = None
-    IsMultiUser: bool | None = None
+    OSVersion: Annotated[Text | None, Lenient] = None
+    ProductName: Annotated[Text | None, Lenient] = None
+    Model: Annotated[Text | None, Lenient] = None
+    SerialNumber: Annotated[Serial | None, Lenient] = None
+    IsSupervised: Annotated[bool | None, Lenient] = None
+    IsMultiUser: Annotated[bool | None, Lenient] = None
 
 
 class Report(_Message):
     """A report on the connect door, with the result keys of the commands that we send."""
 
     Status: Status
-    CommandUUID: Text | None = None
-    Identifier: Text | None = None
-    State: Text | None = None
-    RejectionReason: Text | None = None
-    ErrorChain: tuple[DeviceError, ...] = ()
-    ManagedApplicationList: dict[Name, ManagedApplication] | None = None
-    QueryResponses: DeviceFacts | None = None
+    CommandUUID: Annotated[Text | None, Lenient] = None
+    Identifier: Annotated[Name | None, Lenient] = None
+    State: Annotated[Text | None, Lenient] = None
+    RejectionReason: Annotated[Text | None, Lenient] = None
+    ErrorChain: Annotated[tuple[DeviceError, ...] | None, Lenient] = None
+    ManagedApplicationList: Annotated[dict[Name, ManagedApplication] | None, Lenient] = None
+    QueryResponses: Annotated[DeviceFacts | None, Lenient] = None
+
+    @property
+    def errors(self) -> tuple[DeviceError, ...]:
+        """Return the ErrorChain, empty where there is none."""
+        return self.ErrorChain or ()
 
     @property
     def command_id(self) -> UUID | None:

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from mdm_push.decide.pushes import TOPIC_PAUSE_SECONDS, answered, unanswered
+from mdm_push.decide.words import slug
 from mdm_push.handlers.means import Means
 from mdm_push.model import Credentials, PushAnswer, PushCertificate, PushOutcome, WakeUp
 from mdm_push.store import certificates, pushes
@@ -157,6 +158,11 @@ class Pusher:
             PUSHES.labels("none").inc()
             wait = error.retry_after_seconds
             return unanswered(wake, error.reason, retry_after_seconds=wait, now=clock.now(), jitter=jitter)
+        except Exception as error:  # noqa: BLE001 - one wake-up's fault, a seal that does not open, ends no other
+            PUSHES.labels("none").inc()
+            name = type(error).__name__
+            _log.error("a wake-up failed", enrollment_id=str(wake.enrollment_id), error=name)
+            return unanswered(wake, slug(name), retry_after_seconds=None, now=clock.now(), jitter=jitter)
         PUSHES.labels("accepted" if answer.accepted else answer.reason or str(answer.status)).inc()
         judged = answered(wake, answer, now=clock.now(), patience=self._means.patience, jitter=jitter)
         if judged.pauses_topic:

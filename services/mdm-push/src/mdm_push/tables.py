@@ -145,7 +145,11 @@ push_state = sa.Table(
     sa.Column("correlation_id", sa.Uuid, nullable=False),
     sa.Column("last_push_at", _TIME),
     sa.Column("last_seen_at", _TIME),
-    sa.Index("push_state_due", "next_push_at", postgresql_where=sa.text("next_push_at IS NOT NULL")),
+    sa.Index(
+        "push_state_due",
+        "next_push_at",
+        postgresql_where=sa.text("next_push_at IS NOT NULL AND NOT dead"),
+    ),
 )
 
 push_certificates = sa.Table(

@@ -8,7 +8,7 @@ from uuid import UUID
 from assignment.decide.refusals import EXPLANATIONS
 from assignment.handlers.asking import Answer
 from assignment.handlers.targets import Asked, TargetNamed, printable
-from assignment.model import TargetType, Wish
+from assignment.model import PEOPLE, TargetType, Wish
 from assignment.schemas.asking import (
     AssignmentAnswer,
     AssignmentSaid,
@@ -18,13 +18,9 @@ from assignment.schemas.asking import (
     RequestAnswer,
 )
 from assignment.schemas.assignments import TargetBody, assignment_links
+from assignment.schemas.words import MOST_LISTED
 from shared.errors import Invalid
 from shared.events.words import AssignmentMode, Refusal
-
-_SHOWN = 100
-"""Refusals that an answer lists; its counts hold them all."""
-
-_PEOPLE = {TargetType.USER, TargetType.USER_GROUP}
 
 
 def check_expiries(new: NewAssignments, now: datetime) -> None:
@@ -40,7 +36,7 @@ def check_expiries(new: NewAssignments, now: datetime) -> None:
 
 def asked_of(said: AssignmentSaid) -> Asked:
     """Return what a body asks for; whoever names no mode wants the one that fits the target."""
-    to_people = said.target.type in _PEOPLE
+    to_people = said.target.type in PEOPLE
     return Asked(
         asset_id=said.asset_id,
         target=TargetNamed(said.target.type, said.target.id, said.target.serial_number),
@@ -122,12 +118,12 @@ def _refusals(answers: Sequence[Answer]) -> list[RefusedTarget]:
             target = answer.asked.target
             named = TargetBody(type=target.type, id=target.id, serial_number=printable(target.serial_number))
             shown.append(_refused(place, named, answer.refusal))
-        for device, refusal in answer.outcome.refused[:_SHOWN] if answer.outcome else ():
+        for device, refusal in answer.outcome.refused[:MOST_LISTED] if answer.outcome else ():
             named = TargetBody(type=TargetType.DEVICE, id=device.id, serial_number=device.serial_number)
             shown.append(_refused(place, named, refusal))
-        if len(shown) >= _SHOWN:
+        if len(shown) >= MOST_LISTED:
             break
-    return shown[:_SHOWN]
+    return shown[:MOST_LISTED]
 
 
 def _refused(place: int, target: TargetBody, refusal: Refusal) -> RefusedTarget:

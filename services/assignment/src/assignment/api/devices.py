@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from assignment.api.paging import page, part_of
@@ -21,17 +21,14 @@ from assignment.schemas.directory import (
     NewDeviceGroup,
     RefusedMember,
 )
+from assignment.schemas.words import MOST_LISTED, SerialWanted
 from shared.auth import Caller, requires
 from shared.database import Database, Transaction
 from shared.errors import NotFound
 from shared.events.words import AssetKind, Platform, Refusal
 from shared.web import Answer, Cursor, IdempotencyKey, Limit, Page, answer_once
 
-_SHOWN = 100
-"""Refusals that an answer lists; its counts hold them all."""
-
 _READ, _WRITE = [requires("directory:read")], [requires("directory:write")]
-_Serial = Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9-]+$")]
 
 
 def router(database: Database) -> APIRouter:
@@ -48,7 +45,7 @@ def _add_devices(routes: APIRouter, database: Database) -> None:
     @routes.get("/devices", dependencies=_READ, tags=["devices"], summary="List devices")
     async def list_devices(
         *,
-        serial_number: _Serial = None,
+        serial_number: SerialWanted = None,
         platform: Platform | None = None,
         enrolled: bool | None = None,
         limit: Limit = 100,
@@ -165,7 +162,7 @@ def _add_assets(routes: APIRouter, database: Database) -> None:
 
 
 def _changed(unknown: Sequence[str], **counts: int) -> MembersChanged:
-    shown = [printable(serial) or "" for serial in unknown[:_SHOWN]]
+    shown = [printable(serial) or "" for serial in unknown[:MOST_LISTED]]
     return MembersChanged(
         **counts,
         refused={Refusal.UNKNOWN_TARGET: len(unknown)} if unknown else {},

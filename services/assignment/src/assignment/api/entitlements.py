@@ -3,25 +3,24 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from assignment.api.paging import page, part_of
 from assignment.model import State
 from assignment.queries import entitlements as queries
 from assignment.queries.entitlements import Wanted
 from assignment.schemas.entitlements import EntitlementBody, EntitlementStory
+from assignment.schemas.words import SerialWanted
 from shared.auth import requires
 from shared.database import Database
 from shared.errors import NotFound
 from shared.web import Cursor, Limit, Page
 
-_Serial = Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9-]+$")]
-
 
 async def _wanted(
     asset_id: UUID | None = None,
     device_id: UUID | None = None,
-    serial_number: _Serial = None,
+    serial_number: SerialWanted = None,
     state: State | None = None,
     assignment_id: UUID | None = None,
     request_id: UUID | None = None,

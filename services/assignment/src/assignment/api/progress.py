@@ -21,7 +21,7 @@ async def progress_stream(database: Database, assignment_id: UUID) -> AsyncItera
     while (progress := await read_progress(database, assignment_id)) is not None:
         body = ProgressBody.of(progress).model_dump_json()
         if body != last:
-            yield f"event: progress\nid: {progress.round}\ndata: {body}\n\n"
+            yield f"event: progress\ndata: {body}\n\n"
             last, told_at = body, clock.monotonic()
         elif clock.monotonic() - told_at >= HEARTBEAT_SECONDS:
             yield ": heartbeat\n\n"

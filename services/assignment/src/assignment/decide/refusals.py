@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from assignment.matrix import refuse_platform, refuse_target_type
-from assignment.model import Asset, Device, TargetType, Wish
+from assignment.model import PEOPLE, Asset, Device, TargetType, Wish
 from shared.events.words import AssetKind, AssignmentMode, EnrollmentKind, InstallMode, Refusal
 
-_PEOPLE = {TargetType.USER, TargetType.USER_GROUP}
 _IN_HOUSE = {AssetKind.IN_HOUSE_APP, AssetKind.IN_HOUSE_BOOK}
 
 EXPLANATIONS: dict[Refusal, str] = {
@@ -97,7 +96,7 @@ def judge_of(assets: Mapping[UUID, Asset]) -> Callable[[UUID, Wish, Device], Ref
 
 def _refuse_modes(kind: AssetKind, proposal: Proposal) -> Refusal | None:
     """R7: in-house apps on devices are always automatic. R13: a device licence is no person's."""
-    wish, to_people = proposal.wish, proposal.target_type in _PEOPLE
+    wish, to_people = proposal.wish, proposal.target_type in PEOPLE
     if to_people and wish.assignment_mode is AssignmentMode.DEVICE:
         return Refusal.MODES_CONTRADICT
     if not to_people and kind is AssetKind.IN_HOUSE_APP and wish.install_mode is InstallMode.MANUAL:
@@ -108,7 +107,7 @@ def _refuse_modes(kind: AssetKind, proposal: Proposal) -> Refusal | None:
 def _refuse_not_carried(kind: AssetKind, proposal: Proposal) -> Refusal | None:
     carried = (
         kind not in _IN_HOUSE
-        and proposal.target_type not in _PEOPLE
+        and proposal.target_type not in PEOPLE
         and proposal.wish.assignment_mode is AssignmentMode.DEVICE
     )
     return None if carried else Refusal.NOT_OFFERED_YET

@@ -46,8 +46,7 @@ async def device_told(
     changed = {device_id: news[device_id].device for device_id in before if _matters(before, news, device_id)}
     returned = {device_id for device_id in changed if _returned(before[device_id], changed[device_id])}
     if changed:
-        events = {device_id: latest[device_id].envelope.event_id for device_id in changed}
-        await _follow(tx, changed, returned, events)
+        await _follow(tx, changed, returned, latest)
 
 
 async def device_gone(tx: Transaction, heard: Sequence[Heard[DeviceUnenrolled]]) -> None:
@@ -74,12 +73,16 @@ async def device_gone(tx: Transaction, heard: Sequence[Heard[DeviceUnenrolled]])
 
 
 async def _follow(
-    tx: Transaction, changed: Mapping[UUID, Device], returned: set[UUID], events: Mapping[UUID, UUID]
+    tx: Transaction,
+    changed: Mapping[UUID, Device],
+    returned: set[UUID],
+    latest: Mapping[UUID, Heard[DeviceEnrolled] | Heard[DeviceUpdated]],
 ) -> None:
-    """Let lives follow what was told of their devices; `events` says which event told it."""
+    """Let lives follow what was told of their devices; `latest` holds the event that told it."""
 
     def said_of(device_id: UUID) -> Said:
-        return Said("DeviceEnrolled", event_id=events[device_id])
+        one = latest[device_id]
+        return Said(type(one.event).__name__, event_id=one.envelope.event_id)
 
     changes = Changes(tx)
     standing = await covers.on(tx, list(changed), with_living=list(returned))

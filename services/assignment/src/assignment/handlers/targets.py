@@ -15,6 +15,9 @@ from shared.locks import Rung
 SLICE = 10_000
 """Targets that one transaction takes."""
 
+BEGINNING = UUID(int=0)
+"""The cursor of the first slice: below every id."""
+
 _SERIAL = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 

@@ -19,13 +19,11 @@ from shared.worker import NewWork, WorkRow
 EXPAND = "expand"
 """The kind of work row that opens an assignment's covers slice by slice."""
 
-_FIRST = UUID(int=0)
-
 
 async def expand_later(tx: Transaction, unfolding: Sequence[Assignment]) -> None:
     """Leave these assignments to work rows."""
     rows = [
-        NewWork(EXPAND, {"assignment_id": str(each.id), "cursor": str(_FIRST)}, each.request_id)
+        NewWork(EXPAND, {"assignment_id": str(each.id), "cursor": str(targets.BEGINNING)}, each.request_id)
         for each in unfolding
     ]
     await worker.add(tx, rows)

@@ -8,7 +8,7 @@ from assignment.decide.entitlements import Said
 from assignment.handlers import targets
 from assignment.handlers.changes import Changes, Ended
 from assignment.handlers.counting import finish
-from assignment.model import TargetType, Wish
+from assignment.model import Assignment, TargetType, Wish
 from assignment.resolve import end_covers
 from assignment.store import assignments, covers, devices, entitlements, groups
 from assignment.store.assignments import Standing
@@ -21,8 +21,6 @@ from shared.worker import NewWork, WorkRow
 
 WITHDRAW = "withdraw"
 """The kind of work row that ends an assignment's covers slice by slice."""
-
-_FIRST = UUID(int=0)
 
 
 async def uncover(
@@ -53,17 +51,17 @@ async def revoke(tx: Transaction, assignment_id: UUID, reason: RevokeReason) -> 
     standing = await assignments.read(tx, assignment_id)
     if standing is None:
         raise NotFound("unknown_assignment", f"there is no assignment {assignment_id}")
-    if standing.assignment.target_type is TargetType.DEVICE_GROUP:
-        tx.reach(Rung.GROUPS)
-        await groups.lock(tx, standing.assignment.target_id)
-        standing = await assignments.read(tx, assignment_id) or standing
+    await _lock_target(tx, standing.assignment)
+    standing = await assignments.read(tx, assignment_id) or standing
     if not standing.stands:
         return standing
-    device_ids = await covers.devices_after(tx, assignment_id, cursor=_FIRST, limit=targets.SLICE + 1)
+    device_ids = await covers.devices_after(
+        tx, assignment_id, cursor=targets.BEGINNING, limit=targets.SLICE + 1
+    )
     sliced = len(device_ids) > targets.SLICE or standing.unfolding
     changes = Changes(tx)
     if sliced:
-        payload = {"assignment_id": str(assignment_id), "reason": reason, "cursor": str(_FIRST)}
+        payload = {"assignment_id": str(assignment_id), "reason": reason, "cursor": str(targets.BEGINNING)}
         await worker.add(tx, [NewWork(WITHDRAW, payload, standing.assignment.request_id)])
     else:
         tx.reach(Rung.TARGETS)
@@ -72,6 +70,16 @@ async def revoke(tx: Transaction, assignment_id: UUID, reason: RevokeReason) -> 
     changes.ended[assignment_id] = Ended(reason, unfolding=sliced)
     await finish(changes)
     return standing
+
+
+async def _lock_target(tx: Transaction, assignment: Assignment) -> None:
+    """Lock what an assignment is for: whoever else ends it, or expands it, waits or has committed."""
+    if assignment.target_type is TargetType.DEVICE_GROUP:
+        tx.reach(Rung.GROUPS)
+        await groups.lock(tx, assignment.target_id)
+    else:
+        tx.reach(Rung.TARGETS)
+        await devices.lock(tx, [assignment.target_id])
 
 
 async def revoke_expired(tx: Transaction) -> bool:

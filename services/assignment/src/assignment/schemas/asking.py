@@ -3,7 +3,7 @@
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from assignment.model import TargetType
 from assignment.schemas.assignments import TargetBody
@@ -13,6 +13,7 @@ from assignment.schemas.words import (
     GROUP_ID,
     REQUEST_ID,
     LibraryId,
+    Moment,
     Said,
     SerialAsSaid,
 )
@@ -46,7 +47,7 @@ class AssignmentSaid(Said):
     assignment_mode: AssignmentMode | None = None
     install_mode: InstallMode = InstallMode.AUTOMATIC
     priority: Annotated[int, Field(ge=-1000, le=1000, description="higher ones wait less")] = 0
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     no_wait: Annotated[bool, Field(description="refuse rather than wait for a licence")] = False
     library_id: LibraryId | None = None
     acknowledge_no_catalogue: Annotated[

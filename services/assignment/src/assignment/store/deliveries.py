@@ -34,7 +34,10 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[]) AS moved (id,
 WHERE deliveries.id = moved.id
 """
 _POSTPONE = "UPDATE deliveries SET ask_deadline_at = $2 WHERE id = ANY ($1::uuid[])"
-_MAKE_DUE = "UPDATE deliveries SET ask_deadline_at = $1 WHERE ask_deadline_at > $1"
+_MAKE_DUE = """
+WITH open AS (SELECT id FROM deliveries WHERE ask_deadline_at > $1 ORDER BY id FOR UPDATE)
+UPDATE deliveries SET ask_deadline_at = $1 FROM open WHERE deliveries.id = open.id
+"""
 
 
 async def lock(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Delivery]:

@@ -67,7 +67,10 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6
 WHERE life.id = wished.id
 """
 _POSTPONE = "UPDATE entitlements SET ask_deadline_at = $2 WHERE id = ANY ($1::uuid[])"
-_MAKE_DUE = "UPDATE entitlements SET ask_deadline_at = $1 WHERE ask_deadline_at > $1"
+_MAKE_DUE = """
+WITH open AS (SELECT id FROM entitlements WHERE ask_deadline_at > $1 ORDER BY id FOR UPDATE)
+UPDATE entitlements SET ask_deadline_at = $1 FROM open WHERE entitlements.id = open.id
+"""
 _STEP = """
 INSERT INTO steps (id, at, what, state, cause, event_id)
 SELECT id, $6, what, state, cause, event_id

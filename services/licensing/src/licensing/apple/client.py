@@ -28,7 +28,7 @@ from licensing.model import (
     Subscription,
 )
 from shared.clock import Clock
-from shared.errors import Unavailable
+from shared.errors import ManagedDistributionError, Unavailable
 from shared.metrics import APPLE_REQUESTS
 
 APPLE = "https://vpp.itunes.apple.com/mdm/v2"
@@ -181,7 +181,7 @@ class Apple:
         try:
             return await self._wire.exchange(call, authorization=authorization)
         except Exception as error:
-            outcome = str(error)
+            outcome = str(error) if isinstance(error, ManagedDistributionError) else type(error).__name__
             await self._heed(access, error)
             raise
         finally:

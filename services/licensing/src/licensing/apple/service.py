@@ -58,9 +58,9 @@ def _is_apples(url: object, base_url: str, *, overridden: bool) -> bool:
         host = parts.hostname or ""
         if overridden:
             return (parts.scheme, parts.netloc) == tuple(urlsplit(base_url)[:2])
-    except ValueError:
+        return parts.scheme == "https" and parts.port in {None, 443} and host.endswith(".apple.com")
+    except ValueError:  # no address at all, or a port that is none
         return False
-    return parts.scheme == "https" and parts.port in {None, 443} and host.endswith(".apple.com")
 
 
 def _limit(limits: Mapping[str, Any], name: str, default: int) -> int:

@@ -4,7 +4,7 @@ Best effort, doubled and in no order as they are ("Subscribing to notifications"
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from shared.errors import Problem, Unauthorized
 from shared.vault import Secret
 
 _AT_ONCE = 500
+_LONGEST_NAME = 200
 
 
 class Sealer(Protocol):
@@ -40,12 +41,8 @@ async def keep_notification(
     """
     if not shows_secret(authorization, await libraries.secret_hashes(tx, library_id)):
         raise Unauthorized("wrong_secret", "this is not the secret of this library's notifications")
-    notification_id = _object(body).get("notificationId")
-    if (
-        not isinstance(notification_id, str)
-        or not 0 < len(notification_id) <= 200
-        or "\x00" in notification_id
-    ):
+    notification_id = _name(_object(body).get("notificationId"))
+    if notification_id is None:
         raise Problem("malformed_notification", "a notification is a JSON object with a notificationId")
     sealed = sealer.seal(body, table="notification", column="sealed", row_id=notification_id)
     await notifications.store(tx, library_id, notification_id, sealed)
@@ -81,19 +78,21 @@ def _read(each: Unread, said: Mapping[str, Any]) -> Read:
     covers: list[str] = []
     told = said.get("notification")
     if said.get("notificationType") == "ASSET_MANAGEMENT" and isinstance(told, dict):
-        event_id = told["eventId"] if isinstance(told.get("eventId"), str) else None
-        covers = [serial for serial in _serials(told.get("assignments")) if "\x00" not in serial]
+        event_id = _name(told.get("eventId"))
+        covers = _serials(told.get("assignments"))
     return Read(each.library_id, each.notification_id, event_id, json.dumps(covers))
 
 
-def _serials(assignments: Any) -> Sequence[str]:
-    if not isinstance(assignments, list):
-        return []
-    return [
-        row["serialNumber"]
-        for row in assignments
-        if isinstance(row, dict) and isinstance(row.get("serialNumber"), str)
-    ]
+def _serials(assignments: Any) -> list[str]:
+    rows = assignments if isinstance(assignments, list) else []
+    named = (_name(row.get("serialNumber")) for row in rows if isinstance(row, dict))
+    return [serial for serial in named if serial is not None]
+
+
+def _name(said: Any) -> str | None:
+    """Return a name that can be stored and indexed: no NUL, no half of a surrogate pair, no endless text."""
+    fit = isinstance(said, str) and 0 < len(said) <= _LONGEST_NAME and said.isprintable()
+    return said if fit else None
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

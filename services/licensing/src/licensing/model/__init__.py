@@ -25,7 +25,6 @@ from licensing.model.apple import (
 )
 from licensing.model.ledger import (
     HOLDING,
-    LIVING,
     STORED,
     Answer,
     Ask,
@@ -39,7 +38,6 @@ from licensing.model.ledger import (
 
 __all__ = [
     "HOLDING",
-    "LIVING",
     "STORED",
     "UNLIMITED",
     "Access",

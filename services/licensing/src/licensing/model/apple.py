@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from shared.errors import ManagedDistributionError
 from shared.events.words import Platform
@@ -23,10 +24,14 @@ class Hidden(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The right to speak for one library: its content token goes outward byte for byte."""
+    """The right to speak for one library: its content token goes outward byte for byte.
+
+    `token_id` is None for a token that is only being examined.
+    """
 
     library_id: str
     token: Hidden
+    token_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

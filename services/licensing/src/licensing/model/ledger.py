@@ -147,10 +147,6 @@ HOLDING = frozenset(
     }
 )
 """The states that hold one unit of their pool (promise 1)."""
-
-LIVING = HOLDING | {State.WAITLISTED}
-"""The states that a later life of the same target finds in its way."""
-
 STORED: Mapping[State, State] = {
     State.ASSOCIATING: State.RESERVED,
     State.WITHDRAWING: State.RELEASING,

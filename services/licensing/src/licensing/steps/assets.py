@@ -27,8 +27,9 @@ class AssetsStep:
         async with self._database.transaction() as tx:
             await libraries.take_assets(tx, library_id)
             began = tx.now
-        async with self._desk.suspending(library_id):
-            listed = await self._apple.assets(await self._desk.access(library_id))
+        access = await self._desk.access(library_id)
+        async with self._desk.suspending(access):
+            listed = await self._apple.assets(access)
         async with self._database.transaction() as tx:
             await worker.finish(tx, row)
             await libraries.assets_read(tx, library_id, began)
@@ -37,13 +38,14 @@ class AssetsStep:
 
 async def store_assets(tx: Transaction, library_id: str, listed: AssetList, began: datetime) -> None:
     """Store a reading of a library's assets, and serve the waitlists of the pools that it moved."""
-    new_facts = await readings.store_facts(tx, listed.assets)
-    changed, gone = await readings.moved_pools(tx, library_id, listed.assets, exact=listed.exact)
+    renewed = await readings.renewed_assets(tx, listed.assets)
+    changed, gone = await readings.moved_pools(tx, library_id, listed, renewed)
     await pools.lock(tx, [*changed, *gone])
+    await readings.store_facts(tx, renewed)
     await readings.store_counts(tx, changed, listed.assets, began)
-    await readings.open_pools(tx, library_id, listed.assets, began)
+    opened = await readings.open_pools(tx, library_id, listed.assets, began)
     await readings.empty(tx, gone, began)
-    await readings.tell_again(tx, new_facts)
+    await readings.tell_again(tx, renewed)
     ledger = await Ledger.of_pools(tx, [*changed, *gone])
-    await work.want_lists(tx, await readings.suspicious(tx, library_id, began))
+    await work.want_lists(tx, await readings.suspicious(tx, [*changed, *opened], began))
     await ledger.close()

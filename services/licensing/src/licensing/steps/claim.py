@@ -47,7 +47,7 @@ class ClaimStep:
             raise Unavailable("no_content_token")
         access = self._desk.open(library_id, in_use)
         try:
-            async with self._desk.suspending(library_id):
+            async with self._desk.suspending(access):
                 config, notified = await self._claim(access, in_use)
         except AppleRefused as refused:
             await self._note(library_id, f"apple_{refused.failure.number}", refused.failure.number)

@@ -70,7 +70,7 @@ class Desk:
         token = self._opener.open(
             in_use.sealed, table="content_token", column="sealed", row_id=in_use.token_id
         )
-        return Access(library_id, token)
+        return Access(library_id, token, in_use.token_id)
 
     async def pool(self, pool_id: UUID) -> Pool | None:
         """Return a pool as it stands."""
@@ -78,20 +78,21 @@ class Desk:
             return await pools.read(tx, pool_id)
 
     @asynccontextmanager
-    async def suspending(self, library_id: str) -> AsyncIterator[None]:
+    async def suspending(self, access: Access) -> AsyncIterator[None]:
         """Suspend the library if Apple refuses its content token inside the block; raises Unavailable then.
 
-        All that is sent stops, reservations go on, and work resumes where it stood with a new token.
+        All that is sent stops, reservations go on, and work resumes where it stood with a new token. A late
+        word about a token that was replaced meanwhile stops nothing.
         """
         try:
             yield
         except TokenRefused as refused:
-            await self._suspend(library_id, refused.failure.number)
+            await self._suspend(access, refused.failure.number)
             raise Unavailable("library_suspended", retry_after_seconds=SUSPENDED_RETRY_SECONDS) from refused
 
-    async def _suspend(self, library_id: str, number: int) -> None:
+    async def _suspend(self, access: Access, number: int) -> None:
         cause = _CAUSES.get(number, "token_refused")
         async with self.database.transaction() as tx:
-            if await libraries.suspend(tx, library_id, cause, number):
-                event = ContentTokenSuspended(library_id=library_id, cause=cause, error_number=number)
+            if await libraries.suspend(tx, access, cause, number):
+                event = ContentTokenSuspended(library_id=access.library_id, cause=cause, error_number=number)
                 await outbox.append(tx, [Outgoing(event, correlation_id=new_id())])

@@ -47,12 +47,12 @@ class IntentStep:
         """Do what comes next for one intent."""
         async with self._database.reading() as tx:
             intent = await intents.read(tx, UUID(row.payload["intent_id"]))
-        pool = None if intent is None else await self._desk.pool(intent.pool_id)
+            pool = None if intent is None else await pools.read(tx, intent.pool_id)
         if intent is None or pool is None:
             await self._done(row)
             return
-        async with self._desk.suspending(pool.library_id):
-            access = await self._desk.access(pool.library_id)
+        access = await self._desk.access(pool.library_id)
+        async with self._desk.suspending(access):
             if intent.sent_at is None:
                 await self._send(row, intent, access, pool)
             elif intent.event_id is None:
@@ -148,14 +148,12 @@ class IntentStep:
     ) -> None:
         """Look again at `next_at`; from the proof time on let Apple's list decide what became of it."""
         proven_at = sent_at + self._desk.pace.proof
+        if self._database.clock.now() >= proven_at:
+            await self._let_list_settle(row, intent, ())
+            return
         async with self._database.transaction() as tx:
-            if tx.now < proven_at:
-                due_at = min(next_at or proven_at, proven_at)
-                await worker.proceed(tx, row, payload=row.payload, due_at=due_at)
-                return
-            await worker.finish(tx, row)
-            await pools.lock(tx, [intent.pool_id])
-            await work.want_lists(tx, [intent.pool_id])
+            due_at = min(next_at or proven_at, proven_at)
+            await worker.proceed(tx, row, payload=row.payload, due_at=due_at)
 
     async def _settle(self, row: WorkRow, intent: Intent, failure: AppleFailure | None) -> None:
         """Write the outcome: all done, or with a `failure` what can be saved of a request refused whole."""
@@ -170,7 +168,7 @@ class IntentStep:
             await ledger.close()
 
     async def _let_list_settle(self, row: WorkRow, intent: Intent, failures: Sequence[AppleFailure]) -> None:
-        """Have a list read for an event of which not all was done: one settles all such events of the pool."""
+        """Have a list read where Apple's word does not say it all: one settles all such events of the pool."""
         async with self._database.transaction() as tx:
             await worker.finish(tx, row)
             await pools.lock(tx, [intent.pool_id])

@@ -8,7 +8,7 @@ from uuid import UUID
 from licensing import work
 from licensing.decide import Repair, verdicts
 from licensing.ledger import Ledger
-from licensing.model import Access, AppleRefused, AssetKey, Intent, ListedAsset, Listing, Pool, TokenRefused
+from licensing.model import Access, AppleRefused, AssetKey, ListedAsset, Listing, Pool, TokenRefused
 from licensing.steps.desk import Desk
 from licensing.steps.outside import Lister
 from licensing.steps.settle import settle
@@ -20,6 +20,15 @@ from shared.worker import WorkRow
 
 _WALKS = 5
 """How often a list is read anew that changes while it is read, before it is taken as inexact."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a reading is to settle: the requests that had ended when it began, and their targets."""
+
+    began: datetime
+    intent_ids: AbstractSet[UUID]
+    serial_numbers: AbstractSet[str]
 
 
 @dataclass(slots=True)
@@ -47,56 +56,47 @@ class ListStep:
     async def do(self, row: WorkRow) -> None:
         """Read one pool's list, and write all that it proves in one transaction."""
         pool_id = UUID(row.payload["pool_id"])
-        began, asked_about = await self._begin(pool_id)
+        question = await self._begin(pool_id)
         pool = await self._desk.pool(pool_id)
         if pool is None:
             async with self._database.transaction() as tx:
                 await worker.finish(tx, row)
             return
         key = AssetKey(pool.adam_id, pool.pricing_param)
-        async with self._desk.suspending(pool.library_id):
-            access = await self._desk.access(pool.library_id)
-            walk = await self._read(access, pool, key, (began, asked_about))
+        access = await self._desk.access(pool.library_id)
+        async with self._desk.suspending(access):
+            walk = await self._read(access, pool, key, question)
             counted = await self._apple.asset(access, key)
         async with self._database.transaction() as tx:
             await worker.finish(tx, row)
-            await self._write(tx, pool, began, (walk, counted))
+            await self._write(tx, pool, question, (walk, counted))
 
-    async def _begin(self, pool_id: UUID) -> tuple[datetime, set[str]]:
+    async def _begin(self, pool_id: UUID) -> _Question:
         """Mark the beginning: whoever wants a list from now on wants a later one."""
         async with self._database.transaction() as tx:
             await pools.lock(tx, [pool_id])
             await pools.take_list(tx, pool_id)
-            open_intents = await self._to_settle(tx, pool_id, tx.now)
-            members = [each for one in open_intents for each in await licenses.of_intent(tx, one.intent_id)]
-            return tx.now, {member.serial_number for member in members}
+            intent_ids = {intent.intent_id for intent in await intents.ended(tx, pool_id)}
+            return _Question(tx.now, intent_ids, await licenses.serial_numbers(tx, intent_ids))
 
-    async def _to_settle(self, tx: Transaction, pool_id: UUID, began: datetime) -> list[Intent]:
-        return await intents.to_settle(
-            tx, pool_id, ended_before=began, sent_before=began - self._desk.pace.proof
-        )
-
-    async def _read(
-        self, access: Access, pool: Pool, key: AssetKey, wanted: tuple[datetime, AbstractSet[str]]
-    ) -> _Walk:
+    async def _read(self, access: Access, pool: Pool, key: AssetKey, question: _Question) -> _Walk:
         for _ in range(_WALKS):
-            walk = await self._walk(access, pool, key, wanted)
+            walk = await self._walk(access, pool, key, question)
             if walk.exact:
                 break
         return walk
 
-    async def _walk(
-        self, access: Access, pool: Pool, key: AssetKey, wanted: tuple[datetime, AbstractSet[str]]
-    ) -> _Walk:
+    async def _walk(self, access: Access, pool: Pool, key: AssetKey, question: _Question) -> _Walk:
         """Read the list once, page by page: memory holds only what was asked about."""
-        began, asked_about = wanted
         walk = _Walk()
         try:
             async for page in self._apple.assignments(access, key):
                 walk.versions.add(page.version_id)
-                walk.present.update(asked_about & set(page.serial_numbers))
+                walk.present.update(question.serial_numbers & set(page.serial_numbers))
                 async with self._database.reading() as tx:
-                    strangers = await licenses.strangers(tx, pool.pool_id, page.serial_numbers, since=began)
+                    strangers = await licenses.strangers(
+                        tx, pool.pool_id, page.serial_numbers, since=question.began
+                    )
                 walk.foreign += strangers + page.people
         except TokenRefused:
             raise
@@ -107,18 +107,20 @@ class ListStep:
         return walk
 
     async def _write(
-        self, tx: Transaction, pool: Pool, began: datetime, read: tuple[_Walk, ListedAsset | None]
+        self, tx: Transaction, pool: Pool, question: _Question, read: tuple[_Walk, ListedAsset | None]
     ) -> None:
         walk, counted = read
         await pools.lock(tx, [pool.pool_id])
         if counted is not None:
-            await readings.store_counts(tx, [pool.pool_id], [counted], began)
+            await readings.store_counts(tx, [pool.pool_id], [counted], question.began)
         if walk.exact:
-            await readings.store_foreign(tx, pool.pool_id, walk.foreign, began)
+            await readings.store_foreign(tx, pool.pool_id, walk.foreign, question.began)
         ledger = await Ledger.of_pools(tx, [pool.pool_id])
         listing = Listing(frozenset(walk.present), walk.exact)
         unsettled = False
-        for intent in await self._to_settle(tx, pool.pool_id, began):
+        for intent in await intents.ended(tx, pool.pool_id):
+            if intent.intent_id not in question.intent_ids:
+                continue  # it ended while this list was read: a later one, wanted by now, settles it
             members = await licenses.of_intent(tx, intent.intent_id)
             judged = verdicts(intent.kind, members, listing, intent.failures)
             await settle(tx, ledger, intent, members, Repair(judged))

@@ -34,11 +34,10 @@ class RequestBudget:
 
         Raises Unavailable when it is too far off; no turn is taken then.
         """
-        async with self._database.transaction() as tx:
-            wait = await tx.raw.fetchval(_TAKE, library_id, 1.0 / (per_second * _MARGIN), MOST_SECONDS)
-            if wait is None:
-                raise Unavailable("apple_budget", retry_after_seconds=MOST_SECONDS)
-        return max(0.0, float(wait))
+        rows = await self._database.fetch(_TAKE, library_id, 1.0 / (per_second * _MARGIN), MOST_SECONDS)
+        if not rows:
+            raise Unavailable("apple_budget", retry_after_seconds=MOST_SECONDS)
+        return max(0.0, float(rows[0][0]))
 
     async def pause(self, library_id: str, seconds: float) -> None:
         """Let no turn begin for so long."""

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -26,9 +25,7 @@ WHERE intent.id = new.id
 """
 _SELECT = "SELECT id, pool_id, kind, attempt, sent_at, event_id, ended_at, failures::text FROM intent"
 _READ = f"{_SELECT} WHERE id = $1"
-_TO_SETTLE = f"""
-{_SELECT} WHERE pool_id = $1 AND sent_at IS NOT NULL AND (ended_at <= $2 OR sent_at <= $3) ORDER BY id
-"""
+_ENDED_ONES = f"{_SELECT} WHERE pool_id = $1 AND ended_at IS NOT NULL ORDER BY id"
 _SENT = "UPDATE intent SET sent_at = $2, joinable = false WHERE id = $1"
 _UNSENT = "UPDATE intent SET sent_at = NULL WHERE id = $1"
 _FOLLOWED = "UPDATE intent SET event_id = $2 WHERE id = $1"
@@ -87,11 +84,12 @@ async def read(tx: Transaction, intent_id: UUID) -> Intent | None:
     return None if row is None else _intent(row)
 
 
-async def to_settle(
-    tx: Transaction, pool_id: UUID, *, ended_before: datetime, sent_before: datetime
-) -> list[Intent]:
-    """Return the intents of a pool that a list read after these times can settle (promise 6)."""
-    return [_intent(row) for row in await tx.raw.fetch(_TO_SETTLE, pool_id, ended_before, sent_before)]
+async def ended(tx: Transaction, pool_id: UUID) -> list[Intent]:
+    """Return the intents of a locked pool that a list can settle whose reading begins now (promise 6).
+
+    The pool's lock says what ended before: the clocks of two replicas do not agree that closely.
+    """
+    return [_intent(row) for row in await tx.raw.fetch(_ENDED_ONES, pool_id)]
 
 
 async def mark_sent(tx: Transaction, intent_id: UUID) -> None:
@@ -110,7 +108,7 @@ async def follow(tx: Transaction, intent_id: UUID, event_id: str) -> None:
 
 
 async def mark_ended(tx: Transaction, intent_id: UUID, failures: Sequence[AppleFailure]) -> None:
-    """Apple said that the event ended, and what failed."""
+    """From now on a list proves what became of it: its event ended, or its proof time has passed."""
     text = json.dumps([[failure.number, sorted(failure.serial_numbers)] for failure in failures])
     await tx.raw.execute(_ENDED, intent_id, tx.now, text)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from licensing.model import ClientConfig
+from licensing.model import Access, ClientConfig
 from shared.database import Transaction
 
 _LOCK_ALL = """
@@ -39,7 +39,8 @@ _TROUBLE = "UPDATE library SET cause = $2, error_number = $3 WHERE id = $1"
 _EXPIRES = "UPDATE content_token SET expires_at = $2 WHERE library_id = $1 AND replaced_at IS NULL"
 _SUSPEND = """
 UPDATE library SET state = 'suspended', cause = $2, error_number = $3
-WHERE id = $1 AND state <> 'suspended' RETURNING id
+WHERE id = $1 AND state <> 'suspended'
+  AND EXISTS (SELECT FROM content_token WHERE content_token.id = $4 AND replaced_at IS NULL) RETURNING id
 """
 _WANT_ASSETS = "UPDATE library SET assets_wanted = true WHERE id = $1 AND NOT assets_wanted RETURNING id"
 _TAKE_ASSETS = "UPDATE library SET assets_wanted = false WHERE id = $1"
@@ -145,9 +146,10 @@ async def note_trouble(tx: Transaction, library_id: str, cause: str, error_numbe
     await tx.raw.execute(_TROUBLE, library_id, cause, error_number)
 
 
-async def suspend(tx: Transaction, library_id: str, cause: str, error_number: int | None) -> bool:
-    """Stop all that is sent for a library; return whether it was not stopped already."""
-    return await tx.raw.fetchval(_SUSPEND, library_id, cause, error_number) is not None
+async def suspend(tx: Transaction, access: Access, cause: str, error_number: int) -> bool:
+    """Stop all that is sent for a library, if this is its content token still; return whether it was not stopped."""
+    suspended = await tx.raw.fetchval(_SUSPEND, access.library_id, cause, error_number, access.token_id)
+    return suspended is not None
 
 
 async def want_assets(tx: Transaction, library_id: str) -> bool:

@@ -31,6 +31,7 @@ UNION
             AND license.state IN {_LIVING}
 """
 _OF_INTENT = f"{_SELECT} WHERE license.intent_id = $1 ORDER BY license.arrival, license.entitlement_id"
+_SERIAL_NUMBERS = "SELECT serial_number FROM license WHERE intent_id = ANY ($1::uuid[])"
 _FIRST_WAITING = f"""
 SELECT {_COLUMNS},
        EXISTS (SELECT FROM license AS other
@@ -79,10 +80,7 @@ _STRANGERS = """
 SELECT count(*) FROM unnest($2::text[]) AS listed (serial_number)
 WHERE NOT EXISTS (SELECT FROM license
                   WHERE license.pool_id = $1 AND license.serial_number = listed.serial_number
-                    AND license.state IN ('reserved', 'assigned', 'releasing'))
-  AND NOT EXISTS (SELECT FROM license
-                  WHERE license.pool_id = $1 AND license.serial_number = listed.serial_number
-                    AND license.changed_at >= $3)
+                    AND (license.state IN ('reserved', 'assigned', 'releasing') OR license.changed_at >= $3))
 """
 
 
@@ -154,6 +152,11 @@ async def known(tx: Transaction, asks: Sequence[Ask], pool_ids: Sequence[UUID]) 
 async def of_intent(tx: Transaction, intent_id: UUID) -> list[License]:
     """Return the members of a request to Apple, in the order of arrival."""
     return [_license(row) for row in await tx.raw.fetch(_OF_INTENT, intent_id)]
+
+
+async def serial_numbers(tx: Transaction, intent_ids: Collection[UUID]) -> set[str]:
+    """Return the targets of these requests."""
+    return {row["serial_number"] for row in await tx.raw.fetch(_SERIAL_NUMBERS, list(intent_ids))}
 
 
 async def first_waiting(tx: Transaction, pool_id: UUID, limit: int) -> tuple[list[License], set[str]]:

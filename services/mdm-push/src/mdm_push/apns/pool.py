@@ -134,6 +134,9 @@ class MdmPool(APNsCertConnectionPool):
         self._opening = True
         try:
             connection = await self._connected()
+            if self._closed:
+                connection.close()
+                raise Unavailable("pool_closed")
             connection.bell = self._wake
             self.connections.append(connection)
             self._empty.clear()

@@ -80,9 +80,6 @@ class Apns:
 
     async def push(self, topic: str, *, token: bytes, magic: bytes) -> PushAnswer:
         """Wake one channel. Raises Unavailable when APNs gives no answer."""
-        pool = self._pools.get(topic)
-        if pool is None:
-            raise Unavailable("no_push_certificate", retry_after_seconds=60.0)
         request = NotificationRequest(
             device_token=token.hex(),
             message={"mdm": magic.decode()},
@@ -90,7 +87,17 @@ class Apns:
             priority=PRIORITY,
         )
         with PUSHES_IN_FLIGHT.track_inprogress():
-            return _read(await pool.send_notification(request))
+            return _read(await self._send(topic, request))
+
+    async def _send(self, topic: str, request: NotificationRequest) -> NotificationResult:
+        """Send with the certificate in use; what was still waiting when that was replaced goes with the new one."""
+        while (pool := self._pools.get(topic)) is not None:
+            try:
+                return await pool.send_notification(request)
+            except Unavailable:
+                if self._pools.get(topic) is pool:
+                    raise
+        raise Unavailable("no_push_certificate", retry_after_seconds=60.0)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -4,6 +4,6 @@ from mdm_push.decide.asks import Standing, hear
 from mdm_push.decide.endings import unenrolled
 from mdm_push.decide.lists import Knowledge, listed
 from mdm_push.decide.outcome import Outcome
-from mdm_push.decide.reports import reported
+from mdm_push.decide.reports import Place, reported
 
-__all__ = ["Knowledge", "Outcome", "Standing", "hear", "listed", "reported", "unenrolled"]
+__all__ = ["Knowledge", "Outcome", "Place", "Standing", "hear", "listed", "reported", "unenrolled"]

@@ -37,7 +37,7 @@ def listed(
 ) -> Outcome:
     """Judge every wish that waits for a list; `statuses` maps bundle ids, None where the device sent no list."""
     outcome = Outcome()
-    named = _name(verifying, statuses or {}, knowledge)
+    named, free = _name(verifying, statuses or {}, knowledge)
     for wish in verifying:
         app = knowledge.apps.get(wish.asset_id) or App(
             enrollment_id=wish.enrollment_id, asset_id=wish.asset_id, present=True
@@ -52,38 +52,42 @@ def listed(
         )
         if seen != app:
             outcome.apps.append(seen)
-        outcome.add(
-            _judge(wish, identifier, status, listing=statuses is not None, now=now, patience=patience)
-        )
+        checked = replace(wish, checks=wish.checks + 1)
+        if wish.intent is Intent.INSTALL:
+            verdict = judge_status(checked, status)
+        else:
+            has_name = identifier is not None or wish.asset_id in knowledge.identifiers
+            absent = statuses is not None and status is None and (has_name or not free)
+            verdict = (
+                _nothing_there(checked) if absent else _still_there(checked, identifier, status, now=now)
+            )
+        outcome.add(verdict or _look_again(checked, now=now, patience=patience))
     return outcome
 
 
-def _judge(
-    wish: Wish,
-    identifier: str | None,
-    status: str | None,
-    *,
-    listing: bool,
-    now: datetime,
-    patience: Patience,
-) -> Outcome:
-    checked = replace(wish, checks=wish.checks + 1)
-    verdict = None
-    if wish.intent is Intent.INSTALL:
-        verdict = judge_status(checked, status)
-    elif identifier is not None:
-        verdict = command_removal(checked, identifier, due_at=now)
-    elif listing:
-        verdict = done(replace(checked, was=NothingRemoved.NOT_INSTALLED))
-    if verdict is not None:
-        return verdict
+def _still_there(wish: Wish, identifier: str | None, status: str | None, *, now: datetime) -> Outcome | None:
+    """Remove what the list names, unless the device has refused just that; None where it may be any of the list."""
+    if identifier is None or status is None:
+        return None
+    if wish.cause is not None:
+        return fail(wish, wish.cause)
+    return command_removal(wish, identifier, due_at=now)
+
+
+def _nothing_there(wish: Wish) -> Outcome:
+    return done(replace(wish, was=NothingRemoved.NOT_INSTALLED))
+
+
+def _look_again(wish: Wish, *, now: datetime, patience: Patience) -> Outcome:
     if wish.verify_until is not None and now >= wish.verify_until:
-        return fail(checked, NOT_VERIFIED)
-    return look(checked, now=now, patience=patience)
+        return fail(wish, wish.cause or NOT_VERIFIED)
+    return look(wish, now=now, patience=patience)
 
 
-def _name(verifying: Sequence[Wish], statuses: Statuses, knowledge: Knowledge) -> dict[UUID, str]:
-    """Find the bundle ids of apps that no report named.
+def _name(
+    verifying: Sequence[Wish], statuses: Statuses, knowledge: Knowledge
+) -> tuple[dict[UUID, str], set[str]]:
+    """Find the bundle ids of apps that no report named; return them, and those that may belong to any other.
 
     The same asset's bundle id on another enrollment is taken when it is listed here. Else, if one app alone is
     nameless and one listed bundle id alone belongs to nobody, they belong together.
@@ -102,7 +106,7 @@ def _name(verifying: Sequence[Wish], statuses: Statuses, knowledge: Knowledge) -
         asset_id for asset_id in nameless if asset_id not in named and asset_id not in knowledge.identifiers
     ]
     taken = {app.identifier for app in knowledge.apps.values()} | set(named.values())
-    free = [identifier for identifier in statuses if identifier not in taken]
+    free = {identifier for identifier in statuses if identifier not in taken}
     if len(unnamed) == 1 and len(free) == 1:
-        named[unnamed[0]] = free[0]
-    return named
+        named[unnamed[0]] = free.pop()
+    return named, free

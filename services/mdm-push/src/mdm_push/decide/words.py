@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from mdm_push.messages import DeviceError
 
 MANAGED = "Managed"
+UNKNOWN = "Unknown"
 
 HOPELESS = frozenset(
     {

@@ -1,4 +1,4 @@
-"""The connect door: store the report, take the next command. One short transaction, for Idle one statement."""
+"""The connect door: store the report, take the next command. One short transaction; for Idle one statement alone."""
 
 import random
 from dataclasses import replace
@@ -8,7 +8,8 @@ from uuid import UUID
 import structlog
 
 from mdm_push import commands
-from mdm_push.decide import Knowledge, Outcome, listed, reported
+from mdm_push.decide import Knowledge, Outcome, Place, listed, reported
+from mdm_push.decide.words import UNKNOWN
 from mdm_push.handlers.enrolling import about
 from mdm_push.handlers.means import Means
 from mdm_push.handlers.saving import save
@@ -25,7 +26,7 @@ from mdm_push.platforms import platform_of
 from mdm_push.store import commands as queue
 from mdm_push.store import enrollments, wishes
 from shared import outbox
-from shared.database import Transaction
+from shared.database import Database, Transaction
 from shared.events import Outgoing
 from shared.events.mdm_push import DeviceUpdated
 from shared.events.words import EnrollmentKind
@@ -40,15 +41,16 @@ _FINAL = {
 
 
 async def polled(
-    tx: Transaction, channel: str, certificate: DeviceCertificate, *, means: Means
+    database: Database, channel: str, certificate: DeviceCertificate, *, means: Means
 ) -> queue.Served:
-    """Answer Idle with the head of the queue: one statement. Raises DeviceRefused."""
+    """Answer Idle with the head of the queue: one statement, one trip to the database. Raises DeviceRefused."""
+    now = database.clock.now()
     served = await queue.serve_pinned(
-        tx.raw,
+        database,
         channel=channel,
         certificate_hash=certificate.hash,
-        now=tx.now,
-        wake_if_silent=_wake_if_silent(tx, means),
+        now=now,
+        wake_if_silent=_wake_if_silent(now, means),
     )
     if served is None:
         raise DeviceRefused("not_enrolled")
@@ -73,7 +75,7 @@ async def report_received(
         await queue.refuse(tx, report.command_id, enrollment.id, waits=waits)
     elif report.command_id is not None:
         told = await _finish(tx, report.command_id, report, enrollment, means)
-    command = await queue.serve_locked(tx, enrollment.id, wake_if_silent=_wake_if_silent(tx, means))
+    command = await queue.serve_locked(tx, enrollment.id, wake_if_silent=_wake_if_silent(tx.now, means))
     await outbox.append(tx, told)
     return queue.Served(enrollment.id, command)
 
@@ -82,7 +84,7 @@ async def _finish(
     tx: Transaction, command_id: UUID, report: Report, enrollment: Enrollment, means: Means
 ) -> list[Outgoing]:
     """Store a final report and what follows from it; return what is to be told."""
-    first = report.ErrorChain[0] if report.ErrorChain else None
+    first = report.errors[0] if report.errors else None
     finished = await queue.finish(
         tx,
         command_id,
@@ -113,15 +115,8 @@ async def _judge_wish(
         return []
     waiting = next((w for w in under_way if w.pair == wish.pair and w.state is WishState.WAITING), None)
     app = (await wishes.apps_of_pairs(tx, [wish.pair])).get(wish.pair)
-    outcome = reported(
-        wish,
-        report,
-        enrollment=enrollment,
-        waiting=waiting,
-        app=app,
-        now=tx.now,
-        patience=means.patience,
-    )
+    place = Place(enrollment, waiting, app)
+    outcome = reported(wish, report, place, now=tx.now, patience=means.patience)
     await save(tx, outcome)
     return outcome.events
 
@@ -135,7 +130,7 @@ async def _judge_list(
     if not verifying:
         return []
     asked = report.ManagedApplicationList
-    statuses = None if asked is None else {name: entry.Status for name, entry in asked.items()}
+    statuses = None if asked is None else {name: entry.Status or UNKNOWN for name, entry in asked.items()}
     knowledge = Knowledge(
         apps=await wishes.apps_of(tx, enrollment.id),
         identifiers=await wishes.identifiers(tx, {wish.asset_id for wish in verifying}),
@@ -169,5 +164,5 @@ async def _learn(
     return [Outgoing(event, correlation_id, sequence=now.version)]
 
 
-def _wake_if_silent(tx: Transaction, means: Means) -> datetime:
-    return tx.now + timedelta(seconds=means.patience.push_again_seconds[0])
+def _wake_if_silent(now: datetime, means: Means) -> datetime:
+    return now + timedelta(seconds=means.patience.push_again_seconds[0])

@@ -44,7 +44,7 @@ async def authenticate(
         if device.enrolled:
             device, told = await _end(tx, family, UnenrollReason.WIPED, correlation_id)
         device = _next_life(device, message)
-        await enrollments.begin_life(tx, device, topic=message.Topic)
+        await enrollments.forget_life(tx, device.id, topic=message.Topic)
         await enrollments.save(tx, device)
     else:
         device = _first_life(speaker, message)

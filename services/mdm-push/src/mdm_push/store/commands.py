@@ -11,7 +11,7 @@ import asyncpg
 from mdm_push.commands import MANAGED_APPLICATION_LIST
 from mdm_push.model import CommandState, FinishedCommand, Handout, NewCommand
 from mdm_push.store.enrollments import PINNED
-from shared.database import Transaction
+from shared.database import Database, Transaction
 from shared.ids import new_ids
 
 _SERVE = """
@@ -90,22 +90,18 @@ class Served:
 
 
 async def serve_pinned(
-    connection: asyncpg.Connection,
-    *,
-    channel: str,
-    certificate_hash: bytes,
-    now: datetime,
-    wake_if_silent: datetime,
+    database: Database, *, channel: str, certificate_hash: bytes, now: datetime, wake_if_silent: datetime
 ) -> Served | None:
-    """Answer an Idle poll in one statement: pin, head of the queue, handing out, next wake-up.
+    """Answer an Idle poll in one statement, a transaction by itself: pin, head of the queue, hand-out, next wake-up.
 
     None where the certificate may not speak for the channel. Idle begins a session, so what was refused with
     NotNow is offered again.
     """
     while True:
-        row = await connection.fetchrow(_SERVE_PINNED, channel, certificate_hash, now, True, wake_if_silent)
-        if row is None:
+        rows = await database.fetch(_SERVE_PINNED, channel, certificate_hash, now, True, wake_if_silent)
+        if not rows:
             return None
+        [row] = rows
         if row["id"] is not None or not row["found"]:
             return _served(row)
         # The head was withdrawn between our look and our hand: look again.

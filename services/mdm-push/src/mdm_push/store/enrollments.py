@@ -40,18 +40,16 @@ INSERT INTO enrollments (id, parent_id, apple_id, generation, version, state, ki
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (apple_id) DO NOTHING RETURNING id
 """
-_BEGIN_LIFE = """
+_FORGET_LIFE = """
 UPDATE enrollments
-SET generation = $2, state = $3, platform = $4, os_version = $5, supervised = $6, serial_number = $7,
-    product_name = $8, topic = $9, push_token = NULL, push_magic = NULL, unlock_token = NULL,
-    bootstrap_token = NULL, token_updated_at = NULL, awaiting_configuration = false,
-    enrolled_at = NULL, unenrolled_at = NULL
+SET topic = $2, push_token = NULL, push_magic = NULL, unlock_token = NULL, bootstrap_token = NULL,
+    token_updated_at = NULL, awaiting_configuration = false, enrolled_at = NULL, unenrolled_at = NULL
 WHERE id = $1
 """
 _SAVE = """
 UPDATE enrollments
 SET version = $2, state = $3, kind = $4, platform = $5, os_version = $6, supervised = $7, serial_number = $8,
-    product_name = $9,
+    product_name = $9, generation = $11,
     enrolled_at = CASE WHEN $3 = 'enrolled' THEN coalesce(enrolled_at, $10) ELSE enrolled_at END,
     unenrolled_at = CASE WHEN $3 = 'unenrolled' THEN coalesce(unenrolled_at, $10) END
 WHERE id = $1
@@ -127,24 +125,13 @@ async def add(tx: Transaction, enrollment: Enrollment, *, topic: str) -> bool:
     return stored is not None
 
 
-async def begin_life(tx: Transaction, enrollment: Enrollment, *, topic: str) -> None:
-    """Store the next life of a known device: new facts, and none of the former life's secrets."""
-    await tx.raw.execute(
-        _BEGIN_LIFE,
-        enrollment.id,
-        enrollment.generation,
-        enrollment.state,
-        enrollment.platform,
-        enrollment.os_version,
-        enrollment.supervised,
-        enrollment.serial_number,
-        enrollment.product_name,
-        topic,
-    )
+async def forget_life(tx: Transaction, enrollment_id: UUID, *, topic: str) -> None:
+    """Forget the former life's times and secrets: the next one begins, with its topic."""
+    await tx.raw.execute(_FORGET_LIFE, enrollment_id, topic)
 
 
 async def save(tx: Transaction, enrollment: Enrollment) -> None:
-    """Store what changed of a channel within its life."""
+    """Store what changed of a channel."""
     await tx.raw.execute(
         _SAVE,
         enrollment.id,
@@ -157,6 +144,7 @@ async def save(tx: Transaction, enrollment: Enrollment) -> None:
         enrollment.serial_number,
         enrollment.product_name,
         tx.now,
+        enrollment.generation,
     )
 
 
@@ -187,7 +175,10 @@ async def bind(
 async def unenroll_users(tx: Transaction, ids: Iterable[UUID]) -> None:
     """End these user channels together with their device."""
     await tx.raw.execute(
-        "UPDATE enrollments SET state = 'unenrolled', unenrolled_at = $2 WHERE id = ANY ($1::uuid[])",
+        """
+        UPDATE enrollments SET state = 'unenrolled', unenrolled_at = $2, push_token = NULL, push_magic = NULL
+        WHERE id = ANY ($1::uuid[])
+        """,
         list(ids),
         tx.now,
     )

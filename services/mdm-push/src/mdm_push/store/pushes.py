@@ -7,14 +7,23 @@ from uuid import UUID
 from mdm_push.model import PushOutcome, WakeUp
 from shared.database import Transaction
 
+_BURST = timedelta(seconds=5)
+
 _ASK = """
 INSERT INTO push_state (enrollment_id, next_push_at, correlation_id)
 SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS asked (enrollment_id, at, correlation_id)
 ORDER BY enrollment_id
 ON CONFLICT (enrollment_id) DO UPDATE
-SET next_push_at = least(push_state.next_push_at, excluded.next_push_at), version = push_state.version + 1,
-    attempts = 0, correlation_id = excluded.correlation_id
+SET next_push_at = CASE
+        WHEN push_state.next_push_at IS NULL THEN excluded.next_push_at
+        WHEN push_state.problem IS NOT NULL THEN push_state.next_push_at
+        ELSE least(push_state.next_push_at, greatest(excluded.next_push_at, push_state.last_push_at + $4))
+    END,
+    attempts = CASE WHEN push_state.problem IS NULL THEN 0 ELSE push_state.attempts END,
+    version = push_state.version + 1, correlation_id = excluded.correlation_id
 """
+# Whoever was woken just now and has not emptied the queue since comes for this too; and where APNs asked for
+# patience, the next push is for everything that waits then.
 _RENEWED = """
 INSERT INTO push_state (enrollment_id, next_push_at, correlation_id)
 SELECT $1, CASE WHEN EXISTS (SELECT FROM commands c WHERE c.enrollment_id = $1 AND c.finished_at IS NULL)
@@ -60,11 +69,19 @@ WHERE p.enrollment_id = seen.enrollment_id
 
 
 async def ask(tx: Transaction, wakes: Mapping[UUID, tuple[datetime, UUID]]) -> None:
-    """Have these channels woken at these times, each with the thread it is for; an earlier push stays."""
+    """Have these channels woken at these times, each with the thread it is for; an earlier push stays.
+
+    One push serves a burst: a device that is on its way is not woken again within 5 seconds. A push that was
+    refused or not answered is tried when that was to be, never sooner.
+    """
     if not wakes:
         return
     await tx.raw.execute(
-        _ASK, list(wakes), [at for at, _ in wakes.values()], [thread for _, thread in wakes.values()]
+        _ASK,
+        list(wakes),
+        [at for at, _ in wakes.values()],
+        [thread for _, thread in wakes.values()],
+        _BURST,
     )
 
 

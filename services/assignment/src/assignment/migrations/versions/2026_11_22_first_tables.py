@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.tables import queue_options
+from shared.tables import PLAIN_VALUES, queue_options
 
 revision = "2026_11_22_first_tables"
 down_revision = None
@@ -320,5 +320,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("work_by_due", "work", ["due_at"], unique=False)
+    op.execute(PLAIN_VALUES)
     for table in ("outbox", "inbox", "work"):
         op.execute(f"ALTER TABLE {table} SET ({', '.join(queue_options())})")

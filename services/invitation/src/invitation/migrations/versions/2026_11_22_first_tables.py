@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.tables import queue_options
+from shared.tables import PLAIN_VALUES, queue_options
 
 revision = "2026_11_22_first_tables"
 down_revision = None
@@ -177,5 +177,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["invitation_id"], ["invitation.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("invitation_id", "id"),
     )
+    op.execute(PLAIN_VALUES)
     for table in ("outbox", "inbox", "work"):
         op.execute(f"ALTER TABLE {table} SET ({', '.join(queue_options())})")

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.tables import queue_options
+from shared.tables import PLAIN_VALUES, queue_options
 
 revision = "2026_11_22_first_tables"
 down_revision = None
@@ -104,13 +104,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("intent_id IS NOT NULL"),
     )
-    op.create_index(
-        "license_by_target",
-        "license",
-        ["serial_number", "pool_id"],
-        unique=False,
-        postgresql_where=sa.text("state IN ('waitlisted', 'reserved', 'assigned', 'releasing')"),
-    )
+    op.create_index("license_by_target", "license", ["serial_number", "pool_id"], unique=False)
     op.create_index(
         "license_one_unsettled_intent",
         "license",
@@ -298,5 +292,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_index("intent_by_pool", "intent", ["pool_id", "kind"], unique=False)
+    op.execute(PLAIN_VALUES)
     for table in ("outbox", "inbox", "work", "intent", "notification"):
         op.execute(f"ALTER TABLE {table} SET ({', '.join(queue_options())})")

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.tables import queue_options
+from shared.tables import PLAIN_VALUES, queue_options
 
 revision = "2026_11_22_first_tables"
 down_revision = None
@@ -215,7 +215,7 @@ def upgrade() -> None:
         "push_state",
         ["next_push_at"],
         unique=False,
-        postgresql_where=sa.text("next_push_at IS NOT NULL"),
+        postgresql_where=sa.text("next_push_at IS NOT NULL AND NOT dead"),
     )
     op.create_table(
         "wishes",
@@ -289,5 +289,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("certificate_hash"),
     )
     op.create_index("identities_by_enrollment", "identities", ["enrollment_id"], unique=False)
+    op.execute(PLAIN_VALUES)
     for table in ("outbox", "work"):
         op.execute(f"ALTER TABLE {table} SET ({', '.join(queue_options())})")
