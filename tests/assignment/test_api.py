@@ -385,11 +385,14 @@ async def test_a_listener_hears_every_change_and_a_heartbeat_in_between(
     asset_id = await world.app()
     await world.enroll(serials(2))
     assignment_id = await world.assign(asset_id, await world.group(serials(2)))
-    stream = progress_stream(database, assignment_id)
+    going = True
+    stream = progress_stream(database, assignment_id, goes_on=lambda: going)
     assert _states(await anext(stream)) == {"requested": 2}
     await world.settle()
     assert _states(await _turning(clock, 1.0, anext(stream))) == {"installed": 2}
     assert await _turning(clock, HEARTBEAT_SECONDS, anext(stream)) == ": heartbeat\n\n"
+    going = False
+    assert await _turning(clock, 1.0, anext(stream, None)) is None
 
 
 async def _turning(clock: TurnedClock, seconds: float, awaited: Any) -> Any:

@@ -162,7 +162,7 @@ async def test_whatever_is_wished_of_a_licence_is_told_to_licensing(world: World
 
 @pytest.mark.parametrize(("attempt", "seconds"), [(1, 60), (2, 120), (3, None)])
 def test_each_wait_for_a_failed_install_is_twice_the_one_before(attempt: int, seconds: int | None) -> None:
-    delivery = Delivery(*(new_id() for _ in range(5)), attempt=attempt)
+    delivery = Delivery(new_id(), new_id(), new_id(), new_id(), new_id(), attempt=attempt)
     failed = InstallFailed(
         enrollment_id=delivery.enrollment_id,
         delivery_id=delivery.id,

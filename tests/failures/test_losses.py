@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from tests.failures.grounds import Grounds, until
 from tests.failures.school import School, opened
 
-IPADS = 40
+IPADS = 25
 APPS = 4
 TO_THE_END = -1
 DROP = """

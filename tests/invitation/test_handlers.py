@@ -201,10 +201,12 @@ async def test_a_thousand_requests_are_handled_as_one_set(bus: Bus) -> None:
 async def test_person_and_request_that_cross_each_other_always_meet(bus: Bus) -> None:
     """Without the person's lock each transaction could miss the other's row, and the invitation waits for ever."""
     for _ in range(25):
-        user = new_id()
+        user, known = new_id(), new_id()
         await asyncio.gather(bus.hear(changed(user)), bus.hear(bus.requested(user)))
-    assert await bus.states() == ["sending"] * 25
-    assert len(await _letters(bus)) == 25
+        await bus.hear(changed(known, 1))
+        await asyncio.gather(bus.hear(changed(known, 2)), bus.hear(bus.requested(known, person_version=2)))
+    assert await bus.states() == ["sending"] * 50
+    assert len(await _letters(bus)) == 50
 
 
 async def test_people_in_any_order_never_deadlock(bus: Bus) -> None:

@@ -16,11 +16,13 @@ from licensing.decide.verdict import Verdicts
 from licensing.handlers.assets import tell_assets
 from licensing.ledger import Ledger
 from licensing.model import Happening, Intent, IntentKind, License
+from licensing.schedule import TELL_SECONDS
 from licensing.steps.settle import put_back, settle
 from licensing.store import intents, licenses, pools
 from licensing.tables import metadata
 from shared.clock import TurnedClock
 from shared.database import Database, Transaction
+from shared.events.licensing import AssetChanged
 from shared.ids import new_id
 from tests.licensing.situation import NOON, Situation, Wish, wishes
 
@@ -283,6 +285,18 @@ async def test_scenario_11_versions_rise_strictly_under_many_writers(situation: 
     versions = [envelope.sequence or 0 for envelope in told]
     assert versions == sorted(set(versions))
     assert (await situation.pool())["held"] == 100
+
+
+async def test_many_changes_of_an_asset_are_told_once_when_the_clock_calls(situation: Situation) -> None:
+    await situation.begin(10)
+    for target in wishes(3):
+        await situation.request(target)
+    for _ in range(2):
+        async with situation.database.transaction() as tx:
+            await tell_assets(tx)
+    (event,) = [event for _, event in await situation.told() if isinstance(event, AssetChanged)]
+    assert (event.pools[0].held, event.pools[0].available) == (3, 7)
+    assert TELL_SECONDS >= 1
 
 
 async def test_scenario_10_overlapping_sets_from_many_hands_do_not_deadlock(situation: Situation) -> None:

@@ -305,6 +305,26 @@ async def test_a_revoke_during_the_call_is_disassociated_after_it(school: Office
     assert (await school.pool())["held"] == 0
 
 
+async def test_who_was_withdrawn_during_a_call_that_was_not_taken_is_free_at_once(
+    school: Office, admin: AppleAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = wish("S")
+
+    async def not_taken(*_: object) -> str:
+        await school.revoke(target)
+        raise Unavailable("apple_http_429")
+
+    await school.request(target)
+    with monkeypatch.context() as patched:
+        patched.setattr(school.apple, "write", not_taken)
+        assert await school.work() == ["intent!apple_http_429"]
+    assert await school.state(target) == "released"
+    assert (await school.pool())["held"] == 0
+    await school.settle_all()
+    assert admin.requests("POST assets/associate") == 0
+    await school.check()
+
+
 async def test_a_request_still_pending_after_the_proof_time_is_judged_by_the_list(
     school: Office, admin: AppleAdmin
 ) -> None:

@@ -63,9 +63,9 @@ async def ask(database: Database, *serials: str) -> None:
         await outbox.append(tx, [Outgoing(asked(ASSET, serial), new_id()) for serial in serials])
 
 
-async def until_heard(database: Database, serials: Sequence[str]) -> None:
-    """Return once all of these were written down."""
-    async with asyncio.timeout(20):
+async def until_heard(database: Database, serials: Sequence[str], *, seconds: float = 20.0) -> None:
+    """Return once all of these were written down. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
         while not set(serials) <= set(await serials_heard(database)):
             await asyncio.sleep(0.02)
 

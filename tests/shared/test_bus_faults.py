@@ -24,7 +24,7 @@ from shared.publisher import producer_settings
 from shared.topic_admin import ensure_topics
 from shared.topics import ASSIGNMENT_EVENTS, LICENSING_EVENTS, PARTITIONS
 from tests.conftest import CACHE
-from tests.shared.conftest import write_down
+from tests.shared.conftest import serials_heard, write_down
 from tests.shared.consuming import QUICK, ask, consuming, until, until_heard
 
 UNKNOWN = -1
@@ -99,6 +99,43 @@ async def test_a_coordinator_that_refuses_a_member_gets_a_new_one(
         await until(lambda: rebuilds(handling) == 1)
         await ask(database, serials[1])
         await until_heard(database, serials)
+
+
+@pytest.mark.parametrize(
+    ("api", "codes"),
+    [
+        (Api.FETCH, (1, 3, 6, 74)),  # out of range, unknown partition, not the leader, fenced leader epoch
+        (
+            Api.OFFSET_COMMIT,
+            (14, 15, 16, 22, 25, 27),
+        ),  # loading, away, moved, generation, member, rebalancing
+        (Api.HEARTBEAT, (15, 16, 22, 25, 27)),
+        (Api.LIST_OFFSETS, (3, 6)),
+        (Api.OFFSET_FETCH, (14, 16)),
+    ],
+)
+async def test_whatever_the_broker_answers_every_event_is_done_once(
+    database: Database, mortal: EmbeddedBroker, kafka: KafkaConnection, api: Api, codes: tuple[int, ...]
+) -> None:
+    serials = [str(new_id()) for _ in codes]
+    settings = replace(QUICK, feed=replace(QUICK.feed, commit_every=0.0))
+    async with consuming(database, kafka, write_down, settings):
+        for code, serial in zip(codes, serials, strict=True):
+            mortal.push_errors(api, code)
+            await ask(database, serial)
+            await until_heard(database, [serial])
+    assert await serials_heard(database) == serials
+
+
+@pytest.mark.parametrize("api", [Api.JOIN_GROUP, Api.SYNC_GROUP, Api.FIND_COORDINATOR])
+async def test_a_member_joins_however_often_it_is_refused(
+    database: Database, mortal: EmbeddedBroker, kafka: KafkaConnection, api: Api
+) -> None:
+    mortal.push_errors(api, 15, 16, 25, GROUP_AUTHORIZATION_FAILED, 27)
+    serial = str(new_id())
+    async with consuming(database, kafka, write_down, QUICK):
+        await ask(database, serial)
+        await until_heard(database, [serial])
 
 
 async def test_a_coordinator_that_moves_is_found(database: Database, embedded_broker: EmbeddedBroker) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.broker import EmbeddedBroker
+from local.broker import Api, EmbeddedBroker
 from shared import outbox
 from shared.database import Database
 from shared.ids import new_id
@@ -94,6 +94,21 @@ async def test_a_broker_that_goes_and_comes_back_gets_everything_in_order(
             await until_seen(probe, range(400))
         assert await empty(database)
     assert all(each == sorted(each) for each in first_by_key(probe.records).values())
+
+
+async def test_whatever_the_broker_answers_every_event_arrives_in_order(
+    database: Database, mortal: EmbeddedBroker, kafka: KafkaConnection
+) -> None:
+    """Not the leader, timed out, too few replicas (before and after), too large, out of sequence, fenced, forbidden."""
+    codes = (6, 7, 19, 20, 10, 45, 47, 29)
+    async with probing(kafka, TOPIC) as probe:
+        async with relaying(Relay(database, kafka, IMPATIENT)):
+            for number, code in enumerate(codes):
+                mortal.push_errors(Api.PRODUCE, code)
+                await append(database, record(number))
+                await until_seen(probe, [number])
+        assert await empty(database)
+    assert first_by_key(probe.records) == {b"key": list(range(len(codes)))}
 
 
 async def test_a_stop_does_not_wait_for_a_broker_that_is_away(

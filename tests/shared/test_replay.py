@@ -226,7 +226,7 @@ async def test_scenario_24_a_replay_and_the_consumer_keep_the_order_between_them
             await outbox.append(tx, [Outgoing(event, new_id())])
 
     async with consuming(database, kafka, handler) as (_, handling):
-        for number in range(60):
+        for number in range(40):
             await tell(number)
             handler.mended = number % 7 == 6
             if number % 3 == 0:
@@ -234,8 +234,8 @@ async def test_scenario_24_a_replay_and_the_consumer_keep_the_order_between_them
             await asyncio.sleep(0.01)
         handler.mended = True
         await ask_for_all(database, handling.parking.consumer)
-        await until_heard(database, [f"S{mark}-059-{place}" for place in range(3)])
+        await until_heard(database, [f"S{mark}-039-{place}" for place in range(3)])
     heard = [serial for serial in await serials_heard(database) if mark in serial]
     for place in range(3):
         numbers = [int(serial.split("-")[1]) for serial in heard if serial.endswith(f"-{place}")]
-        assert numbers == list(range(60))
+        assert numbers == list(range(40))

@@ -152,6 +152,7 @@ class Process:
             health=self._health,
             routers=[*self._service.routers, dead_letters_router(self._service.database)],
             open_doors=self._service.open_doors,
+            stopping=lambda: self._lifecycle.stopping,
         )
         tls = (settings.tls_cert_file, settings.tls_key_file)
         return HttpServer(

@@ -1,6 +1,6 @@
 """What all HTTP doors have in common: problems, threads, paging, idempotent calls, health."""
 
-from shared.web.app import build_app, open_routes
+from shared.web.app import build_app, keeps_serving, open_routes
 from shared.web.body_limit import takes
 from shared.web.health import Health, operations_app
 from shared.web.idempotency import Answer, IdempotencyKey, answer_once, forget_old_answers
@@ -20,6 +20,7 @@ __all__ = [
     "decode_cursor",
     "encode_cursor",
     "forget_old_answers",
+    "keeps_serving",
     "open_routes",
     "operations_app",
     "takes",

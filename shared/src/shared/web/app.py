@@ -1,11 +1,12 @@
 """Builds the HTTP door of a service: the same manners everywhere, and no route without a declared scope."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
+from starlette.requests import Request
 
 from shared.auth import Verifier, asks_for_scope
 from shared.web.body_limit import BodyLimitMiddleware
@@ -24,10 +25,12 @@ def build_app(
     health: Health,
     routers: Sequence[APIRouter],
     open_doors: Collection[str] = (),
+    stopping: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
     """Return the app of a service's API port.
 
-    `open_doors` are the paths that outside parties open with a proof of their own. Raises ValueError if any other
+    `open_doors` are the paths that outside parties open with a proof of their own; `stopping` says that the process
+    is on its way out, and answers without an end come to theirs. Raises ValueError if any other
     route declares no scope. The OpenAPI document is not served: it is generated from `app.openapi()`.
     """
     app = _App(
@@ -41,6 +44,7 @@ def build_app(
         routes=[*health.routes()],
     )
     app.state.verifier = verifier
+    app.state.stopping = stopping
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(ThreadMiddleware)  # the last one added is the outermost
     handle_problems(app)
@@ -58,6 +62,11 @@ class _App(FastAPI):
         document = super().openapi()
         document.setdefault("components", {}).setdefault("schemas", {}).setdefault("Problem", SCHEMA)
         return document
+
+
+def keeps_serving(request: Request) -> bool:
+    """Say whether an answer that has no end of its own may go on: not once the process is stopping."""
+    return not request.app.state.stopping()
 
 
 def open_routes(app: FastAPI) -> frozenset[str]:

@@ -19,7 +19,7 @@ from shared.auth import Caller, requires
 from shared.database import Database, Transaction
 from shared.errors import NotFound
 from shared.events.words import RevokeReason
-from shared.web import Answer, CorrelationId, Cursor, IdempotencyKey, Limit, Page, answer_once
+from shared.web import Answer, CorrelationId, Cursor, IdempotencyKey, Limit, Page, answer_once, keeps_serving
 
 _READ = [requires("assignments:read")]
 _STREAM = "text/event-stream"
@@ -141,7 +141,8 @@ def _add_progress(routes: APIRouter, database: Database) -> None:
         if progress is None:
             raise _unknown(assignment_id)
         if _STREAM in request.headers.get("accept", ""):
-            return StreamingResponse(progress_stream(database, assignment_id), media_type=_STREAM)
+            stream = progress_stream(database, assignment_id, goes_on=lambda: keeps_serving(request))
+            return StreamingResponse(stream, media_type=_STREAM)
         return JSONResponse(ProgressBody.of(progress).model_dump(mode="json"))
 
 

@@ -3,7 +3,7 @@
 Source: HTML Living Standard, Server-sent events.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 from assignment.queries.assignments import read_progress
@@ -15,10 +15,12 @@ HEARTBEAT_SECONDS = 15.0
 """Below the idle timeout of any proxy on the way."""
 
 
-async def progress_stream(database: Database, assignment_id: UUID) -> AsyncIterator[str]:
-    """Yield events until the listener goes away: `progress` with the body of the JSON answer, and heartbeats."""
+async def progress_stream(
+    database: Database, assignment_id: UUID, *, goes_on: Callable[[], bool]
+) -> AsyncIterator[str]:
+    """Yield events while it goes on and somebody listens: `progress` as the JSON answer, and heartbeats."""
     clock, last, told_at = database.clock, "", 0.0
-    while (progress := await read_progress(database, assignment_id)) is not None:
+    while goes_on() and (progress := await read_progress(database, assignment_id)) is not None:
         body = ProgressBody.of(progress).model_dump_json()
         if body != last:
             yield f"event: progress\ndata: {body}\n\n"
