@@ -7,16 +7,28 @@ from uuid import UUID
 import pytest
 
 from local.doors import Door
+from local.waiting import until
 from shared.events import Principal
 from shared.events.assignment import AssignmentRequested
 from shared.events.envelope import Headers
 from shared.events.registry import encode
 from shared.events.words import AssetKind, AssignmentMode, InstallMode
 from shared.ids import new_id
-from shared.topics import ASSIGNMENT_EVENTS, dead_letters
+from shared.topics import (
+    ASSIGNMENT_EVENTS,
+    ASSIGNMENT_PEOPLE,
+    LICENSING_EVENTS,
+    LICENSING_INVITATIONS,
+    MDM_PUSH_EVENTS,
+    Topic,
+    dead_letters,
+)
 from tests.stories.probe import Probe, envelope_of
 from tests.stories.stage import Stage, Title, device
 
+HALF = b'{"half": '
+PERSONAL = b'{"name": "Camille Martin", "mail_'
+"""The beginning of a record that names a person, as a publisher would leave it that died in the middle."""
 REASONS = ["no_envelope", "unreadable", "unknown_version"]
 
 
@@ -41,7 +53,7 @@ async def spoil(probe: Probe, app: Title, reason: str) -> str:
         case "no_envelope":
             headers = [(name, told) for name, told in headers if name != "ce_type"]
         case "unreadable":
-            value = b'{"half": '
+            value = HALF
         case "unknown_version":
             headers = envelope_of(event, event_id=envelope.event_id, version=99).headers()
     await probe.put(ASSIGNMENT_EVENTS, event.key().encode(), value, headers)
@@ -101,6 +113,39 @@ async def test_a_service_parks_only_what_it_would_have_heard(stage: Stage, probe
     assert await parked(stage.doors.mdm_push, app, "unreadable") == []  # it does not hear that type
     [letter] = await parked(stage.doors.licensing, app, "unreadable")
     await stage.doors.licensing.delete(f"/v1/dead-letters/{letter['id']}")
+
+
+@pytest.mark.parametrize(
+    ("service", "kind", "topic"),
+    [
+        ("assignment", "LicenseReserved", LICENSING_EVENTS),
+        ("assignment", "InstallCompleted", MDM_PUSH_EVENTS),
+        ("licensing", "AssignmentRevoked", ASSIGNMENT_EVENTS),
+        ("mdm-push", "RemovalRequested", ASSIGNMENT_EVENTS),
+        ("invitation", "InvitationRequested", LICENSING_INVITATIONS),
+        ("invitation", "UserChanged", ASSIGNMENT_PEOPLE),
+    ],
+)
+async def test_every_service_parks_what_it_cannot_read_and_goes_on(
+    stage: Stage, probe: Probe, service: str, kind: str, topic: Topic
+) -> None:
+    door: Door = getattr(stage.doors, service.replace("-", "_"))
+    key = str(new_id())
+    plain = envelope_of(request_for(Title(key, "1")), type=kind)
+    value = PERSONAL if topic.restricted else HALF
+    await probe.put(topic, key.encode(), value, plain.headers())
+
+    async def letters() -> list[dict[str, Any]]:
+        found = await door.every("/v1/dead-letters", event_type=kind)
+        return [each for each in found if each["key"] == key]
+
+    await until(letters, bool)
+    [letter] = await letters()
+    assert (letter["reason"], letter["topic"]) == ("unreadable", topic.name)
+    assert b"Martin" not in str(letter).encode()
+    [record] = [each for each in await probe.records(dead_letters(service)) if each.key == key.encode()]
+    assert record.value == (None if topic.restricted else HALF)
+    await door.delete(f"/v1/dead-letters/{letter['id']}")
 
 
 async def _count(door: Door, app: Title, reason: str) -> int:

@@ -1,7 +1,9 @@
 """`make demo`, `make up` and `make token` as a person at a terminal meets them; none leaves a process behind."""
 
 import asyncio
+import io
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -18,7 +20,11 @@ import pytest
 from local.main import CARDS, FORGOTTEN, INTERRUPTED, PROJECT, STATE
 from local.plan import FIXED_PORTS
 from local.ports import is_free
+from local.postgres import remove
+from local.screen import Screen
+from local.story import tell
 from tests.local.orphans import runs
+from tests.stories.stage import Stage
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -125,10 +131,22 @@ async def test_a_demo_that_is_killed_leaves_no_process_behind() -> None:
     async with verb("demo") as demo:
         await printed(demo, until="Everything is up")
         started = descendants(demo.pid)
+        folder = folder_of(started)
         demo.kill()
         await demo.wait()
     assert len(started) > 5
     assert await all_end(started)
+    await asyncio.to_thread(remove, folder / "postgres")
+    await asyncio.to_thread(shutil.rmtree, folder)
+
+
+async def test_a_story_that_breaks_says_where_and_why(stage: Stage) -> None:
+    told = io.StringIO()
+    assert not await tell(stage.doors, Screen(told))  # this system has a library: it takes no second one
+    shown = told.getvalue()
+    assert "It did not hold: the story ended in step 1 of 9." in shown
+    assert "answered 409" in shown
+    assert "Devices enroll" not in shown
 
 
 async def test_a_broker_that_nobody_knows_is_said_in_one_line() -> None:

@@ -83,8 +83,7 @@ class Schedule:
 
     async def _next(self, job: Job) -> tuple[datetime, float]:
         """Return the database's time and in how many seconds the job is due."""
-        async with self._database.reading() as tx:
-            row = await tx.raw.fetchrow(_NEXT, job.name, job.every_seconds)
+        [row] = await self._database.fetch(_NEXT, job.name, job.every_seconds)
         return row["now"], row["seconds"] or 0.0
 
 

@@ -86,7 +86,9 @@ class Process:
             self._handling,
             on_lost=service.asks.replay_open if service.asks else None,
         )
-        self._health = Health(stuck=self._lifecycle.stuck, unready=self._unready)
+        self._health = Health(
+            stuck=self._lifecycle.stuck, unready=self._unready, stopping=lambda: self._lifecycle.stopping
+        )
 
     async def serve(self) -> int:
         """Run until a signal, and return the exit code. Raises SettingsError where a topic is missing or narrow."""
@@ -152,7 +154,6 @@ class Process:
             health=self._health,
             routers=[*self._service.routers, dead_letters_router(self._service.database)],
             open_doors=self._service.open_doors,
-            stopping=lambda: self._lifecycle.stopping,
         )
         tls = (settings.tls_cert_file, settings.tls_key_file)
         return HttpServer(

@@ -64,6 +64,7 @@ async def demo(screen: Screen) -> int:
 async def _demo_in(directory: Path, screen: Screen) -> bool:
     screen.title("Managed Distribution")
     screen.say(f"{INTRODUCTION}\n")
+    screen.aside("Starting PostgreSQL, a broker, the simulators and the services ...")
     began = time.perf_counter()
     broker = _broker(directory)
     async with running(
@@ -111,8 +112,7 @@ async def _until_ctrl_c(system: System, screen: Screen) -> int:
     try:
         ended = await system.children.first_to_end()
     except asyncio.CancelledError:
-        screen.say("\nStopping ...")
-        return 0
+        return 0  # so it is meant to end
     screen.say(f"\n{ended.name} ended by itself; its log: {ended.command.log_file}")
     return 1
 
@@ -152,8 +152,13 @@ def _throw_away(directory: Path) -> None:
 async def _interruptible(verb: Callable[[Screen], Awaitable[int]], screen: Screen) -> int:
     """Run a verb; Ctrl-C and SIGTERM end it in good order."""
     work = asyncio.ensure_future(verb(screen))
+
+    def stop() -> None:
+        screen.say("\nStopping ...")
+        work.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
         return await work
     except asyncio.CancelledError:

@@ -1,6 +1,6 @@
 """Builds the HTTP door of a service: the same manners everywhere, and no route without a declared scope."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -25,12 +25,10 @@ def build_app(
     health: Health,
     routers: Sequence[APIRouter],
     open_doors: Collection[str] = (),
-    stopping: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
     """Return the app of a service's API port.
 
-    `open_doors` are the paths that outside parties open with a proof of their own; `stopping` says that the process
-    is on its way out, and answers without an end come to theirs. Raises ValueError if any other
+    `open_doors` are the paths that outside parties open with a proof of their own. Raises ValueError if any other
     route declares no scope. The OpenAPI document is not served: it is generated from `app.openapi()`.
     """
     app = _App(
@@ -44,7 +42,7 @@ def build_app(
         routes=[*health.routes()],
     )
     app.state.verifier = verifier
-    app.state.stopping = stopping
+    app.state.health = health
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(ThreadMiddleware)  # the last one added is the outermost
     handle_problems(app)
@@ -66,7 +64,8 @@ class _App(FastAPI):
 
 def keeps_serving(request: Request) -> bool:
     """Say whether an answer that has no end of its own may go on: not once the process is stopping."""
-    return not request.app.state.stopping()
+    health: Health = request.app.state.health
+    return not health.stopping()
 
 
 def open_routes(app: FastAPI) -> frozenset[str]:

@@ -22,11 +22,13 @@ _PATIENCE_SECONDS = 2.0  # less than a probe waits
 class Health:
     """The two questions of a probe; each is answered with the reasons why not, as slugs that strangers may read.
 
-    `stuck` names the parts that only a restart helps, `unready` says why no work should be sent here.
+    `stuck` names the parts that only a restart helps, `unready` says why no work should be sent here; `stopping` says
+    that the process is on its way out, and answers without an end of their own come to one.
     """
 
     stuck: Callable[[], Sequence[str]]
     unready: Callable[[], Awaitable[Sequence[str]]]
+    stopping: Callable[[], bool] = lambda: False
 
     def routes(self) -> list[Route]:
         """Return /livez and /readyz."""

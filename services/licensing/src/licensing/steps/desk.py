@@ -10,7 +10,7 @@ from uuid import UUID
 from licensing.model import Access, Pool, TokenRefused
 from licensing.store import libraries, pools
 from shared import outbox
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.errors import Unavailable
 from shared.events import Outgoing
 from shared.events.licensing import ContentTokenSuspended
@@ -60,7 +60,11 @@ class Desk:
     async def access(self, library_id: str) -> Access:
         """Return the right to speak for a library. Raises Unavailable while it is suspended."""
         async with self.database.reading() as tx:
-            in_use = await libraries.in_use(tx, library_id)
+            return await self.access_in(tx, library_id)
+
+    async def access_in(self, tx: Transaction, library_id: str) -> Access:
+        """Return it as this transaction sees it."""
+        in_use = await libraries.in_use(tx, library_id)
         if in_use is None or in_use.library_state == "suspended":
             raise Unavailable("library_suspended", retry_after_seconds=SUSPENDED_RETRY_SECONDS)
         return self.open(library_id, in_use)

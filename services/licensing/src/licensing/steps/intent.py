@@ -48,10 +48,10 @@ class IntentStep:
         async with self._database.reading() as tx:
             intent = await intents.read(tx, UUID(row.payload["intent_id"]))
             pool = None if intent is None else await pools.read(tx, intent.pool_id)
-        if intent is None or pool is None:
+            access = None if pool is None else await self._desk.access_in(tx, pool.library_id)
+        if intent is None or pool is None or access is None:
             await self._done(row)
             return
-        access = await self._desk.access(pool.library_id)
         async with self._desk.suspending(access):
             if intent.sent_at is None:
                 await self._send(row, intent, access, pool)
