@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from shared.errors import Poison
 from shared.events import Envelope, Event, Heard
 from shared.events.envelope import Headers, read_envelope
-from shared.events.registry import decode, encode, event_type
+from shared.events.registry import decode, encode
 from shared.ids import new_id
 from shared.kafka import KafkaConnection
 from shared.topics import Topic
@@ -81,10 +82,10 @@ def envelope_of(event: Event, **said: Any) -> Envelope:
 
 
 def _read(record: Any, kind: type[E]) -> Heard[Any] | None:
-    headers = dict(record.headers)
-    if headers.get("ce_type") != kind.__name__.encode():
+    """Return the event of a record, None where it is of another kind or one that a story spoiled."""
+    if dict(record.headers).get("ce_type") != kind.__name__.encode():
         return None
-    envelope = read_envelope(record.headers)
-    if event_type(envelope) is not kind:
+    try:
+        return decode(kind, read_envelope(record.headers), key=record.key, value=record.value)
+    except Poison:
         return None
-    return decode(kind, envelope, key=record.key, value=record.value)
