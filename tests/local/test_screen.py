@@ -69,6 +69,14 @@ def test_a_step_that_broke_off_is_told_with_the_error(paper: Terminal) -> None:
     assert "  ValueError: the door answered 500" in paper.shown()
 
 
+def test_an_error_that_only_follows_from_a_failed_check_is_not_told(paper: Terminal) -> None:
+    screen = Screen(paper)
+    screen.begin("The school's purchases appear", "Its content token is installed.")
+    screen.check("assets", [], ["vpp_app"])
+    assert not screen.verdict(steps=1, broken_by=KeyError("vpp_app"))
+    assert paper.shown().splitlines()[-1] == "  assets: found none, expected vpp_app"
+
+
 def test_a_terminal_gets_colors_and_a_file_none(paper: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")

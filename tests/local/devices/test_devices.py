@@ -125,6 +125,17 @@ async def test_a_wiped_device_keeps_nothing_and_its_token_is_gone(
     assert (await sender.post(token)).status == 410
 
 
+async def test_a_device_that_enrolls_anew_loses_its_former_profile_and_the_apps_that_go_with_it(
+    fleet: DeviceFleet, mdm: TinyMdm, ipad: Device, push: Push, sender: Sender
+) -> None:
+    await done(fleet, mdm, push, ipad, mdm.queue(ipad.udid, "InstallApplication", **INSTALL))
+    former, _ = mdm.tokens[ipad.udid]
+    assert await fleet.enroll([ipad]) == []
+    assert (ipad.enrollment, ipad.apps) == (Enrollment.ENROLLED, {})
+    assert [message["MessageType"] for message in mdm.checkins[-2:]] == ["Authenticate", "TokenUpdate"]
+    assert (await sender.post(former)).status == 410
+
+
 async def test_a_fleet_elsewhere_hears_apns_over_its_admin_door(
     fleets: Fleets, mdm: TinyMdm, apns: ApnsSimulator, push: Push
 ) -> None:

@@ -141,11 +141,13 @@ class Screen:
         self.say(f"{self._style.paint(words, color)}: {rest}")
 
     def _say_what_broke(self, broken_by: BaseException | None) -> None:
+        """Name the checks that did not hold, else the error: one after a failed check only follows from it."""
         style = self._style
-        for check in (check for step in self.steps for check in step.checks if not check.held):
+        failed = [check for step in self.steps for check in step.checks if not check.held]
+        for check in failed:
             found, expected = style.show(check.found), style.show(check.expected)
             self.say(f"  {check.what}: found {found}, expected {expected}")
-        if broken_by is not None:
+        if broken_by is not None and not failed:
             self.say(f"  {type(broken_by).__name__}: {broken_by}")
 
     def _table(self) -> None:

@@ -79,10 +79,13 @@ class DeviceFleet:
     async def enroll(self, devices: Sequence[Device]) -> list[Device]:
         """Authenticate, then TokenUpdate, with a new token, magic and certificate; answer the refused ones.
 
-        The token is registered at APNs before the server hears of it. A device that is offline is refused.
+        The token is registered at APNs before the server hears of it. A device that is offline is refused. One
+        that is enrolled loses its former profile first, with the apps that go with it, and no CheckOut is heard.
         """
         await self._forget_tokens(devices)
         for device in devices:
+            if device.enrollment is Enrollment.ENROLLED:
+                device.leave(Enrollment.NEW, None)
             device.token, device.magic = secrets.token_bytes(32), str(uuid.uuid4()).upper()
             self._by_token[device.token.hex()] = device
         await self._courier.register([device.token.hex() for device in devices if device.token])
