@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 MEMBERS := shared services/assignment services/licensing services/invitation services/mdm-push deploy/local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up token test failures bench lint types openapi asyncapi manifests migrate replay
+.PHONY: help demo up box token test failures bench lint types openapi asyncapi manifests migrate replay
 
 help: ## print the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ demo: $(READY) ## start everything here, tell the story step by step, check it, 
 
 up: $(READY) ## keep the same system running, with its URLs and a token; Ctrl-C stops it
 	@$(BIN)/python -m local.main up
+
+box: $(READY) ## run the simulators alone, for clients of your own (NAMES="apple apns" for some)
+	@$(BIN)/python -m local.simulators $(NAMES)
 
 token: $(READY) ## print a bearer token for the system that `make up` runs
 	@$(BIN)/python -m local.main token
@@ -62,5 +65,5 @@ manifests: $(READY) ## render deploy/k8s and validate what comes out
 migrate: $(READY) ## bring SERVICE's database and topics to what this build needs (its environment says where)
 	@$(BIN)/$(or $(SERVICE),$(error say which: make migrate SERVICE=licensing)) migrate
 
-replay: $(READY) ## have SERVICE ask again for all that is open (its environment says where)
-	@$(BIN)/$(or $(SERVICE),$(error say which: make replay SERVICE=licensing)) replay --open
+replay: $(READY) ## have SERVICE ask again for all that is open (WHAT=restored after a restore, WHAT=parked for dead letters)
+	@$(BIN)/$(or $(SERVICE),$(error say which: make replay SERVICE=licensing)) replay --$(or $(WHAT),open)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import uvloop
 
-from bench import machine, relay, report, reserve, road, starts
+from bench import machine, relay, report, reserve, road, sim_associate, sim_devices, sim_push, starts
 from bench.figures import Figure, Size
 from shared import logs
 
@@ -16,6 +16,9 @@ MEASURES: Mapping[tuple[str, ...], Measure] = {
     ("reserve",): reserve.measure,
     ("relay", "relay-90kb"): relay.measure,
     road.NAMES: road.measure,
+    sim_associate.NAMES: sim_associate.measure,
+    sim_push.NAMES: sim_push.measure,
+    sim_devices.NAMES: sim_devices.measure,
     starts.NAMES: starts.measure,
 }
 """Which figures a measurement brings; the table shows them in this order."""

@@ -13,8 +13,9 @@ from licensing.apple import Apple
 from licensing.handlers import Clockwork
 from licensing.steps import Claims, Desk, Pace, steps
 from local.simulators.apple import AppleSimulator, asset_writes
+from local.simulators.apple.assets import AssetKey, AssignedOnRefund, HolderKind, Quality
 from local.simulators.apple.errors import AppleError
-from local.simulators.apple.library import AssetKey, AssignedOnRefund, HolderKind, Library, Quality
+from local.simulators.apple.library import Library
 from shared.clock import TurnedClock
 from shared.errors import Unavailable
 from shared.ids import new_id
@@ -112,6 +113,12 @@ class AppleAdmin:
         library.assets[self._key(adam_id)].associate(HolderKind.SERIAL, serial_numbers)
         self.simulator.world.touch(library)
 
+    async def take(self, adam_id: str, *serial_numbers: str) -> None:
+        """Take licences back by another hand."""
+        library = self._library()
+        library.assets[self._key(adam_id)].disassociate(HolderKind.SERIAL, serial_numbers)
+        self.simulator.world.touch(library)
+
     def poison(self, serial_number: str) -> None:
         """Refuse every request that names this serial, without saying so."""
         honest = asset_writes.read_asset_write
@@ -138,7 +145,7 @@ class Office(Situation):
         super().__init__(situation.database)
         self.apple = apple
         self.vault = vault
-        self.clockwork = Clockwork(self.database, vault)
+        self.clockwork = Clockwork(self.database, vault, ended_kept=timedelta(days=400))
         self.door = door
         self.steps: Mapping[str, Step] = steps(Desk(self.database, vault, PACE), apple, Claims("Tests", door))
 

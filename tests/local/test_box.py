@@ -14,7 +14,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from local.children import ChildFailedError, Children
+from local.plan import any_ports
 from local.simulators.box import Box, BoxSettings
+from local.system import start_box
 
 COMMAND = (sys.executable, "-m", "local.simulators")
 
@@ -91,3 +94,10 @@ async def test_the_command_says_what_is_wrong_with_its_arguments() -> None:
     _, said = await process.communicate()
     assert process.returncode == 2
     assert b"devices need the check-in URL of a server" in said
+
+
+async def test_a_box_that_does_not_come_up_says_why(tmp_path: Path) -> None:
+    (tmp_path / "box").touch()  # where its folder should be
+    async with Children() as children:
+        with pytest.raises(ChildFailedError, match="FileExistsError"):
+            await start_box(children, tmp_path / "box", tmp_path, any_ports())

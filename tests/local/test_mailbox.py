@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
+from email import message_from_string
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -163,3 +165,61 @@ async def test_a_stop_closes_the_connections_of_clients_that_stay(mailbox: Mailb
     await other.stop()
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_letters_are_listed_after_a_number(mailbox: MailboxSimulator, client: aiosmtplib.SMTP) -> None:
+    await client.send_message(letter("anna@school.example"))
+    await client.send_message(letter("<b>@school.example"))
+    assert [row["number"] for row in await read(mailbox, after="1")] == [2]
+
+
+async def test_a_letter_may_come_back_later_as_a_report(
+    mailbox: MailboxSimulator, client: aiosmtplib.SMTP
+) -> None:
+    async with httpx2.AsyncClient(base_url=mailbox.admin_url, trust_env=False) as admin:
+        bounce = {"address": "gone@school.example", "after_seconds": 0.1, "times": 1}
+        assert (await admin.post("/bounces", json=[bounce])).status_code == 200
+    sent = letter("gone@school.example")
+    sent["Message-ID"] = "<of-the-letter@school.example>"
+    await client.send_message(sent)
+    assert await read(mailbox) == []
+    await asyncio.sleep(0.2)
+    [notice] = await read(mailbox, to="it@school.example")
+    assert notice["envelope"]["from"] == ""
+    parsed: Any = message_from_string(notice["raw"])
+    assert (parsed.get_content_type(), parsed.get_param("report-type")) == (
+        "multipart/report",
+        "delivery-status",
+    )
+    words, status, header = parsed.get_payload()
+    assert "550 5.1.1 no such user" in words.get_payload()
+    _, fate = status.get_payload()
+    assert (fate["Final-Recipient"], fate["Action"], fate["Status"]) == (
+        "rfc822; gone@school.example",
+        "failed",
+        "5.1.1",
+    )
+    assert "<of-the-letter@school.example>" in header.get_payload()
+    await client.send_message(letter("gone@school.example"))
+    assert len(await read(mailbox, to="gone@school.example")) == 1
+
+
+async def test_a_reply_may_stand_for_a_while(mailbox: MailboxSimulator, client: aiosmtplib.SMTP) -> None:
+    await script(mailbox, step="RCPT", text="451 4.7.1 greylisted", for_seconds=0.3)
+    for _ in range(3):
+        with pytest.raises(aiosmtplib.SMTPRecipientsRefused):
+            await client.send_message(letter())
+    await asyncio.sleep(0.3)
+    await client.send_message(letter())
+    assert len(mailbox.letters) == 1
+
+
+async def test_a_server_may_be_slow_at_one_step_or_at_all() -> None:
+    async with MailboxSimulator(MailboxSettings(slow_seconds=0.1)) as mailbox:
+        await script(mailbox, step="DATA", text="250 at last", delay_seconds=0.2, kept=True)
+        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=mailbox.port, start_tls=False)
+        async with client:
+            began = time.monotonic()
+            await client.send_message(letter())
+        assert time.monotonic() - began >= 0.5
+        assert len(mailbox.letters) == 1

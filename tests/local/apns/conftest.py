@@ -3,11 +3,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from local.simulators.apns import ApnsSettings, ApnsSimulator, Push
+from local.simulators.apns import ApnsSettings, ApnsSimulator, DoorKind, Push
 from local.simulators.authority import Authority, Identity
-from tests.local.apns.h2_sender import Sender
+from tests.conformance.apns.h2_sender import Sender
 from tests.local.apns.parts import NOW, TOKEN, TOPIC, Clock, Connect
 
 
@@ -22,11 +23,19 @@ def push_identity(authority: Authority) -> Identity:
 
 
 @pytest.fixture(scope="module")
-def settings(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> ApnsSettings:
+def door() -> DoorKind:
+    """The scripted one; a module whose tests hold for both parametrizes it."""
+    return "scripted"
+
+
+@pytest.fixture(scope="module")
+def settings(authority: Authority, door: DoorKind, tmp_path_factory: pytest.TempPathFactory) -> ApnsSettings:
     folder = tmp_path_factory.mktemp("apns")
     certificate, key = authority.issue_server(hosts=["localhost", "127.0.0.1"]).write(folder, "server")
     (folder / "ca.pem").write_bytes(authority.certificate_pem)
-    return ApnsSettings(certificate_file=certificate, key_file=key, client_ca_file=folder / "ca.pem")
+    return ApnsSettings(
+        certificate_file=certificate, key_file=key, client_ca_file=folder / "ca.pem", door=door
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +59,12 @@ def simulator(started: tuple[ApnsSimulator, Clock], clock: Clock) -> ApnsSimulat
 
 
 @pytest.fixture
+async def admin(simulator: ApnsSimulator) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=simulator.admin_url, trust_env=False) as admin:
+        yield admin
+
+
+@pytest.fixture
 def heard(simulator: ApnsSimulator) -> Iterator[list[Push]]:
     pushes: list[Push] = []
     simulator.registry.attach("here", pushes.append)
@@ -59,12 +74,16 @@ def heard(simulator: ApnsSimulator) -> Iterator[list[Push]]:
 
 @pytest.fixture
 def context(settings: ApnsSettings, push_identity: Identity, tmp_path: Path) -> ssl.SSLContext:
-    return client_context(settings, push_identity, tmp_path)
-
-
-def client_context(settings: ApnsSettings, identity: Identity, folder: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=settings.client_ca_file)
-    context.load_cert_chain(*identity.write(folder, "push"))
+    context.load_cert_chain(*push_identity.write(tmp_path, "push"))
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+@pytest.fixture
+def stranger(settings: ApnsSettings) -> ssl.SSLContext:
+    """Shows no certificate."""
+    context = ssl.create_default_context(cafile=settings.client_ca_file)
     context.set_alpn_protocols(["h2"])
     return context
 
@@ -73,10 +92,10 @@ def client_context(settings: ApnsSettings, identity: Identity, folder: Path) -> 
 async def connect(simulator: ApnsSimulator, context: ssl.SSLContext) -> AsyncIterator[Connect]:
     senders: list[Sender] = []
 
-    async def opened(*, acknowledges: bool = True) -> Sender:
-        sender = Sender(TOPIC, acknowledges=acknowledges)
+    async def opened(proof: ssl.SSLContext = context, *, topic: str = TOPIC) -> Sender:
+        sender = await Sender(topic).connect(simulator.port, proof)
         senders.append(sender)
-        return await sender.connect(simulator.port, context)
+        return sender
 
     yield opened
     for sender in senders:

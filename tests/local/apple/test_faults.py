@@ -1,15 +1,10 @@
 """Faults on command, each as a client sees it."""
 
 import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
-import httpx2
 import pytest
 
-from tests.local.apple.apple_client import APP, AppleBox, Library, app_of, serials
-
-BODY = {"assets": [APP], "serialNumbers": serials(2)}
+from tests.local.apple.apple_client import AppleBox, Library, app_of
 
 
 @pytest.fixture
@@ -31,53 +26,12 @@ async def test_a_fault_may_wait_for_its_turn(apple: AppleBox, library: Library) 
     assert statuses == [200, 500, 200]
 
 
-async def test_an_error_body_may_come_with_http_200(apple: AppleBox, library: Library) -> None:
-    await apple.fault("assets/associate", answer="error", status=200, error_number=9622)
-    response = await library.ask("POST", "assets/associate", json=BODY)
-    assert (response.status_code, response.json()["errorNumber"]) == (200, 9622)
-    assert await library.counts() == (5, 5, 0)
-
-
-async def test_retry_after_comes_in_seconds_or_as_a_date(apple: AppleBox, library: Library) -> None:
-    fault = {"answer": "error", "status": 503, "error_number": 9729, "retry_after_seconds": 7}
-    await apple.fault("assets", **fault)
-    await apple.fault("assets", **fault, retry_after_form="date")
-    assert (await library.ask("GET", "assets")).headers["retry-after"] == "7"
-    moment = parsedate_to_datetime((await library.ask("GET", "assets")).headers["retry-after"])
-    assert 5 <= (moment - datetime.now(UTC)).total_seconds() <= 7
-
-
 async def test_a_body_may_be_garbage(apple: AppleBox, library: Library) -> None:
     await apple.fault("assets", answer="garbage")
     response = await library.ask("GET", "assets")
     assert response.status_code == 200
     with pytest.raises(ValueError, match="Expecting value"):
         response.json()
-
-
-async def test_a_body_may_be_cut_after_the_work_was_accepted(apple: AppleBox, library: Library) -> None:
-    await apple.fault("assets/associate", answer="truncated", accepted=True)
-    response = await library.ask("POST", "assets/associate", json=BODY)
-    assert response.text.startswith('{"eventId"')
-    with pytest.raises(ValueError, match="Unterminated string"):
-        response.json()
-    (event,) = (await apple.state())["events"]
-    assert event["numRequested"] == 2
-
-
-async def test_a_connection_may_close_before_the_work_was_accepted(apple: AppleBox, library: Library) -> None:
-    await apple.fault("assets/associate", answer="nothing")
-    with pytest.raises(httpx2.RemoteProtocolError):
-        await library.ask("POST", "assets/associate", json=BODY)
-    assert (await apple.state())["events"] == []
-
-
-async def test_a_request_may_time_out_after_the_work_was_accepted(apple: AppleBox, library: Library) -> None:
-    await apple.fault("assets/associate", answer="nothing", accepted=True, seconds=20)
-    with pytest.raises(httpx2.ReadTimeout):
-        await library.ask("POST", "assets/associate", json=BODY, timeout=0.1)
-    (event,) = (await apple.state())["events"]
-    assert (await library.outcome(event["eventId"]))["eventStatus"] == "COMPLETE"
 
 
 async def test_an_honest_answer_may_be_slow(apple: AppleBox, library: Library) -> None:

@@ -6,19 +6,17 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.simulators.apple.library import (
+from local.simulators.apple.assets import (
     Asset,
     AssetKey,
     AssignedOnRefund,
-    AssignmentFilter,
     CountError,
     HolderKind,
-    Library,
     ProductType,
     Quality,
-    count_assignments,
-    slice_assignments,
 )
+from local.simulators.apple.assignments import AssignmentFilter, count_assignments, slice_assignments
+from local.simulators.apple.library import Library
 
 NAMES = st.lists(st.sampled_from("ABCDEFGH"), unique=True)
 NO_MORE_THAN_OWNED = st.sampled_from([AssignedOnRefund.REFUSE, AssignedOnRefund.TAKE_BACK])

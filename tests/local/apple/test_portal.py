@@ -7,12 +7,6 @@ from tests.local.apple.apple_client import APP, AppleBox, app_of, serials
 PAIR = {"adam_id": APP["adamId"]}
 
 
-async def test_a_purchase_raises_total_and_available(apple: AppleBox) -> None:
-    library = await apple.library(app_of(3))
-    await apple.tell("POST", f"/libraries/{library.uid}/purchases", {**PAIR, "count": 4})
-    assert await library.counts() == (7, 7, 0)
-
-
 async def test_an_asset_may_be_bought_later(apple: AppleBox) -> None:
     library = await apple.library()
     await apple.tell("POST", f"/libraries/{library.uid}/assets", app_of(4))
@@ -92,4 +86,15 @@ async def test_a_device_may_ask_whether_it_holds_a_license(apple: AppleBox) -> N
     library = await apple.library(app_of(5))
     await library.outcome(await library.associate(serials(1)))
     asked = [{"serial_number": serial, "adam_id": APP["adamId"]} for serial in serials(2)]
+    answers = [await apple.admin.get("/licenses", params=query) for query in asked]
+    assert [answer.status_code for answer in answers] == [200, 404]
+    assert 0 <= answers[0].json()["held_seconds"] < 5
+
+
+async def test_a_device_may_ask_for_the_account_that_is_signed_in(apple: AppleBox) -> None:
+    library = await apple.library(app_of(5), users=["anna"])
+    event = await library.post("assets/associate", {"assets": [APP], "clientUserIds": ["anna"]})
+    await library.outcome(event["eventId"])
+    accounts = ("anna@people.example", "ben@people.example")
+    asked = [{"account": account, "adam_id": APP["adamId"]} for account in accounts]
     assert [(await apple.admin.get("/licenses", params=query)).status_code for query in asked] == [200, 404]

@@ -4,7 +4,7 @@ import logging
 import time
 import tracemalloc
 
-from local.simulators.apple.library import Asset, AssetKey, HolderKind, ProductType, Quality
+from local.simulators.apple.assets import Asset, AssetKey, HolderKind, ProductType, Quality
 from tests.local.apple.apple_client import AppleBox, app_of, serials
 
 ASSETS = 25

@@ -9,11 +9,11 @@ import pytest
 
 from local.simulators.apns import ApnsSettings, ApnsSimulator
 from local.simulators.authority import Authority
-from local.simulators.devices import Device, DeviceFleet, FleetSettings, Kind
+from local.simulators.devices import Channel, Device, DeviceFleet, FleetSettings, Kind
 from local.simulators.serving import Serving
 from tests.local.apns.h2_sender import Sender
 from tests.local.devices.tiny_mdm import TinyMdm
-from tests.local.devices.visits import TOPIC, Fleets, Push, enrolled
+from tests.local.devices.visits import TOPIC, Fleets, Push, Visits, enrolled, name
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +109,13 @@ async def mac(fleet: DeviceFleet) -> Device:
 def push(mdm: TinyMdm, sender: Sender) -> Push:
     """Push with the token and the magic that the server was told."""
 
-    async def wake(device: Device) -> None:
-        token, magic = mdm.tokens[device.udid]
+    async def wake(device: Device | Channel) -> None:
+        token, magic = mdm.tokens[name(device)]
         assert (await sender.post(token, body=json.dumps({"mdm": magic}).encode())).status == 200
 
     return wake
+
+
+@pytest.fixture
+def visits(fleet: DeviceFleet, mdm: TinyMdm, push: Push) -> Visits:
+    return Visits(fleet, mdm, push)

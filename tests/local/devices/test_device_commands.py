@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.simulators.devices import Device, DeviceFleet, Kind, Mischief, Script
+from local.simulators.devices import Device, DeviceFleet, Kind, Mischief, Question, Script
 from local.simulators.serving import Serving
 from tests.local.devices.tiny_mdm import TinyMdm
 from tests.local.devices.visits import APP, INSTALL, Fleets, Push, done, enrolled
@@ -87,9 +87,8 @@ async def test_a_mac_acknowledges_first_and_lists_only_what_it_installed_as_mana
     assert reports[3]["ManagedApplicationList"][APP]["Status"] == "Managed"
 
 
-async def no_license(serial: str, adam_id: int) -> bool:
-    assert (serial, adam_id) == ("BOX000000001", 361309726)
-    return False
+async def no_license(question: Question) -> None:
+    assert question == Question(361309726, serial="BOX000000001")
 
 
 async def test_an_ipad_without_a_license_answers_9610(fleets: Fleets, mdm: TinyMdm, push: Push) -> None:

@@ -81,7 +81,7 @@ async def test_a_report_is_repeated_until_the_server_takes_it(
     mdm.replies.extend([command, Response(status_code=503), Response(status_code=400)])
     await done(fleet, mdm, push, ipad, uuid)
     assert [report["Status"] for report in mdm.reports] == ["Idle", *["Acknowledged"] * 3]
-    assert (ipad.held_report, ipad.failures) == (None, 0)
+    assert (ipad.channel.held_report, ipad.channel.failures) == (None, 0)
 
 
 async def test_garbage_for_a_command_is_reported_and_ends_the_connection(

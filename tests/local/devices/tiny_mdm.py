@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+SHARED_USER = "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"
+
 
 @dataclass
 class TinyMdm:
@@ -20,9 +22,10 @@ class TinyMdm:
     reports: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
-    tokens: dict[str, tuple[str, str]] = field(default_factory=dict)  # UDID -> (token hex, magic)
+    tokens: dict[str, tuple[str, str]] = field(default_factory=dict)  # channel -> (token hex, magic)
     queues: defaultdict[str, deque[dict[str, Any]]] = field(default_factory=lambda: defaultdict(deque))
     replies: deque[Response] = field(default_factory=deque)
+    bootstrap_tokens: dict[str, bytes] = field(default_factory=dict)
 
     connected: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -51,8 +54,14 @@ class TinyMdm:
         self.checkins.append(message)
         if self.replies:
             return self.replies.popleft()
-        if message["MessageType"] == "TokenUpdate":
-            self.tokens[message["UDID"]] = (message["Token"].hex(), message["PushMagic"])
+        match message["MessageType"]:
+            case "TokenUpdate":
+                self.tokens[channel_of(message)] = (message["Token"].hex(), message["PushMagic"])
+            case "SetBootstrapToken":
+                self.bootstrap_tokens[channel_of(message)] = message["BootstrapToken"]
+            case "GetBootstrapToken" if channel_of(message) in self.bootstrap_tokens:
+                token = self.bootstrap_tokens[channel_of(message)]
+                return Response(plistlib.dumps({"BootstrapToken": token}))
         return Response()
 
     async def connect(self, request: Request) -> Response:
@@ -62,7 +71,7 @@ class TinyMdm:
         self.connected.set()
         if self.replies:
             return self.replies.popleft()
-        queue = self.queues[report["UDID"]]
+        queue = self.queues[channel_of(report)]
         refused = report["Status"] == "NotNow"
         if queue and queue[0]["CommandUUID"] == report.get("CommandUUID"):
             head = queue.popleft()
@@ -77,3 +86,12 @@ class TinyMdm:
         self.bodies.append(await request.body())
         message: dict[str, Any] = plistlib.loads(self.bodies[-1])
         return message
+
+
+def channel_of(message: dict[str, Any]) -> str:
+    """Name a channel as servers do: `X` for a device, `X:Y` for a user."""
+    device = message.get("UDID") or message["EnrollmentID"]
+    if message.get("UserID") == SHARED_USER:
+        return f"{device}:{message['UserShortName']}"
+    user = message.get("UserID") or message.get("EnrollmentUserID")
+    return f"{device}:{user}" if user else device

@@ -8,7 +8,9 @@ import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
+from typing import get_args
 
+from local.simulators.apns import DoorKind
 from local.simulators.box import DOORS, NAMES, TOPIC, Box, BoxSettings
 
 PORTS = (*DOORS, *(f"{name}-admin" for name in NAMES))
@@ -20,16 +22,17 @@ Apple's services, devices, an identity provider and a mailbox, simulated on this
     devices   iPads and Macs that enroll at a server of yours: needs --checkin-url
     identity  an OpenID provider that signs tokens for whoever asks at its admin door
     mailbox   an SMTP server that keeps letters
+    people    persons who follow the invitations in their letters: need apple and mailbox
 
 When all are ready one line of JSON is printed: the URLs, and the paths of certificates and keys.
-Each has an admin door; its /docs page lists what can be asked of it. SIGTERM or Ctrl-C ends it.
+Each has an admin door: open its URL in a browser. SIGTERM or Ctrl-C ends it.
 """
 
 
 def read_settings(chosen: argparse.Namespace, directory: Path) -> BoxSettings:
     """Make the settings of what was chosen on the command line. Raises `ValueError` where it makes no sense."""
     names = set(chosen.names or ["all"])
-    if "all" in names:
+    if "all" in names:  # but no people: whether anybody joins is up to whoever asks
         names = names - {"all"} | set(DOORS) | ({"devices"} if chosen.checkin_url else set())
     return BoxSettings(
         names=frozenset(names),
@@ -41,6 +44,7 @@ def read_settings(chosen: argparse.Namespace, directory: Path) -> BoxSettings:
         connect_url=chosen.connect_url,
         server_ca_file=chosen.server_ca_file,
         apns_admin_url=chosen.apns_admin_url,
+        apns_door=chosen.apns_door,
     )
 
 
@@ -53,12 +57,18 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("names", nargs="*", metavar="name", help="which of them; all unless given")
     add("--directory", type=Path, help="keeps certificates and keys, and the authority from run to run")
-    add("--seed", type=int, default=0, help="of the ids that apple mints")
+    add("--seed", type=int, default=0, help="of all ids, tokens and draws")
     add("--topic", default=TOPIC, help="of the push certificate")
     add("--checkin-url", default="", help="the server that devices enroll at")
     add("--connect-url", default="", help="where they connect, if not at the check-in URL")
     add("--server-ca-file", type=Path, help="whom devices trust; the box's own authority unless given")
     add("--apns-admin-url", default="", help="the push service of devices, if not in this box")
+    add(
+        "--apns-door",
+        choices=get_args(DoorKind),
+        default="scripted",
+        help="scripted misbehaves in each frame when asked to; fast is for load",
+    )
     for name in PORTS:
         add(f"--{name}-port", type=int, default=0, metavar="PORT", help="a free one unless given")
     return parser

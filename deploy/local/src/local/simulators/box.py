@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from local.simulators.apns import ApnsSettings, ApnsSimulator
+from local.simulators.apns import ApnsSettings, ApnsSimulator, DoorKind
 from local.simulators.apple import AppleSettings, AppleSimulator
 from local.simulators.authority import Authority, Identity
 from local.simulators.devices import DeviceFleet, FleetSettings
 from local.simulators.identity import IdentitySettings, IdentitySimulator
 from local.simulators.mailbox import MailboxSettings, MailboxSimulator
+from local.simulators.people import PeopleSettings, PeopleSimulator
 
 HOSTS = ("localhost", "127.0.0.1")
 TOPIC = "com.apple.mgmt.External.5f1d6a0e-8c1b-4a52-9d8e-3b1f7c0a9e44"
 DOORS = ("apple", "apns", "identity", "mailbox")  # simulators with a door of their own beside the admin's
-NAMES = (*DOORS, "devices")
+NAMES = (*DOORS, "devices", "people")
 
 Card = dict[str, str]  # what a user of the box must know: URLs and paths by name
 
@@ -26,7 +27,7 @@ class BoxSettings:
     """What is in the box. `ports` are by name, `apple` and `apple-admin` alike; one not named is a free one.
 
     `directory` keeps certificates and keys; an authority found there goes on signing. `names` are of `NAMES`.
-    Devices need a `checkin_url`, and a push service in the box or at `apns_admin_url`.
+    Devices need a `checkin_url`, and a push service in the box or at `apns_admin_url`; people need apple and a mailbox.
     """
 
     names: frozenset[str]
@@ -38,12 +39,15 @@ class BoxSettings:
     connect_url: str = ""  # the check-in URL, where there is none
     server_ca_file: Path | None = None  # whom devices trust beside the system's; the box's own where None
     apns_admin_url: str = ""
+    apns_door: DoorKind = "scripted"
 
     def __post_init__(self) -> None:
-        """Refuse what is unknown, and devices that have nowhere to go."""
+        """Refuse what is unknown, and devices and people that have nowhere to go."""
         unknown = self.names - set(NAMES)
         if unknown:
             raise ValueError(f"not in the box: {', '.join(sorted(unknown))}")
+        if "people" in self.names and not {"apple", "mailbox"} <= self.names:
+            raise ValueError("people need apple and mailbox in the box")
         if "devices" not in self.names:
             return
         if not self.checkin_url:
@@ -76,7 +80,8 @@ class Box:
             "apns": self._start_apns,
             "identity": self._start_identity,
             "mailbox": self._start_mailbox,
-            "devices": self._start_devices,  # the last: they need the others
+            "devices": self._start_devices,  # the last two: they need the others
+            "people": self._start_people,
         }
         async with self._stack:
             for name, start in starts.items():
@@ -107,6 +112,8 @@ class Box:
             client_ca_file=self._ca_file,
             port=self._settings.port("apns"),
             admin_port=self._settings.port("apns-admin"),
+            door=self._settings.apns_door,
+            seed=self._settings.seed,
         )
         self._apns = await self._stack.enter_async_context(ApnsSimulator(settings))
         push = self._authority.issue_push(topic=self._settings.topic)
@@ -136,6 +143,18 @@ class Box:
         mailbox = await self._stack.enter_async_context(MailboxSimulator(settings))
         return {"url": mailbox.url, "admin_url": mailbox.admin_url}
 
+    async def _start_people(self) -> Card:
+        settings = PeopleSettings(
+            mailbox_admin_url=self.cards["mailbox"]["admin_url"],
+            apple_url=self.cards["apple"]["url"],
+            devices_admin_url=self.cards.get("devices", {}).get("admin_url", ""),
+            trust_ca_file=self._ca_file,
+            admin_port=self._settings.port("people-admin"),
+            seed=self._settings.seed,
+        )
+        people = await self._stack.enter_async_context(PeopleSimulator(settings))
+        return {"admin_url": people.admin_url}
+
     async def _start_devices(self) -> Card:
         settings = self._settings
         apple = self.cards.get("apple")
@@ -147,6 +166,7 @@ class Box:
             apns=settings.apns_admin_url if self._apns is None else self._apns,
             server_ca_file=settings.server_ca_file or self._ca_file,
             admin_port=settings.port("devices-admin"),
+            seed=settings.seed,
             license_check=None if apple is None else f"{apple['admin_url']}/licenses",
         )
         devices = await self._stack.enter_async_context(DeviceFleet(fleet))

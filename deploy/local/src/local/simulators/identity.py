@@ -13,6 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 from pydantic import BaseModel, ConfigDict
 
+from local.simulators.page import add_page
 from local.simulators.serving import HOST, Serving
 
 ALGORITHM = "ES256"
@@ -118,6 +119,7 @@ class IdentitySimulator:
         app = FastAPI(title="A simulated identity provider: the admin door")
         app.add_api_route("/token", self._token, methods=["POST"])
         app.add_api_route("/keys", self._rotate, methods=["POST"])
+        add_page(app)
         return app
 
     async def _jwks(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import uvicorn
 from starlette.responses import Response
@@ -88,12 +88,17 @@ def _listen(port: int) -> socket.socket:
 
 
 class _Droppable(HttpToolsProtocol):
-    """Gives each request the means to hang up, which ASGI itself does not offer."""
+    """Gives each request the means to hang up, and its connection's age, which ASGI itself does not offer."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._opened_at = self.loop.time()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         state: dict[str, Any] = self.scope["state"]
         state["hang_up"] = self.transport.abort
+        state["opened_at"] = self._opened_at
 
     def shutdown(self) -> None:
         """Abort an idle connection: closing TLS in style waits for a peer that may not be reading."""

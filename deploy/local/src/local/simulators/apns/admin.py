@@ -6,82 +6,28 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import FastAPI, Path
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
 
-from local.simulators.apns.registry import Push, Registry
-from local.simulators.apns.script import (
-    Answer,
-    BodyForm,
-    GoAway,
-    LimitStreams,
-    Mischief,
-    Reset,
-    Rule,
-    Silence,
+from local.simulators.apns.admin_bodies import (
+    GoAwayBody,
+    LimitBody,
+    ProviderKeyBody,
+    RegisterBody,
+    RuleBody,
+    TokensBody,
+    TurnAwayBody,
+    UnregisterBody,
 )
+from local.simulators.apns.registry import Push, Registry
+from local.simulators.apns.script import GoAway, Rule
+from local.simulators.page import add_page
 
 if TYPE_CHECKING:
     from local.simulators.apns.simulator import ApnsSimulator
 
-Token = Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$")]
 CourierLine = asyncio.Queue[Push | None]  # `None` ends it
 HEARTBEAT_SECONDS = 15.0  # an empty line, so that both ends notice a dead courier line
-
-
-class TokensBody(BaseModel):
-    """Tokens in lower-case hex."""
-
-    tokens: list[Token]
-
-
-class RegisterBody(TokensBody):
-    """Tokens that become valid for one topic; `courier` names the line on which their pushes leave."""
-
-    topic: str
-    courier: str = ""
-
-
-class UnregisterBody(TokensBody):
-    """Tokens that are gone, since `at` (seconds since 1970; now when left out)."""
-
-    at: float | None = None
-
-
-class LimitBody(BaseModel):
-    """A new MAX_CONCURRENT_STREAMS."""
-
-    max_concurrent_streams: int = Field(ge=0)
-
-
-class RuleBody(BaseModel):
-    """One rule of the script; the fields that its `kind` does not use are ignored."""
-
-    kind: Literal["answer", "reset", "silence", "goaway", "limit_streams"]
-    prefix: str = ""
-    times: int | None = Field(default=None, ge=1)
-    status: int = 200
-    reason: str | None = None
-    timestamp_ms: int | None = None
-    body_form: BodyForm = "whole"
-    delay_seconds: float = 0.0
-    error_code: int = 7
-    max_concurrent_streams: int = 1
-
-    def mischief(self) -> Mischief:
-        """Say it in the script's own words."""
-        match self.kind:
-            case "answer":
-                return Answer(self.status, self.reason, self.timestamp_ms, self.body_form, self.delay_seconds)
-            case "reset":
-                return Reset(self.error_code)
-            case "silence":
-                return Silence()
-            case "goaway":
-                return GoAway(self.reason or "Shutdown")
-            case "limit_streams":
-                return LimitStreams(self.max_concurrent_streams)
 
 
 def admin_door(simulator: "ApnsSimulator", courier_lines: set[CourierLine]) -> FastAPI:
@@ -90,6 +36,17 @@ def admin_door(simulator: "ApnsSimulator", courier_lines: set[CourierLine]) -> F
     _token_routes(door, simulator.registry)
     _watching_routes(door, simulator)
     _script_routes(door, simulator)
+    _connection_routes(door, simulator)
+    add_page(door)
+
+    @door.post("/provider-keys", status_code=204)
+    async def trust_provider_key(body: ProviderKeyBody) -> None:
+        try:
+            simulator.provider_tokens.trust(
+                body.key_id, team_id=body.team_id, public_key_pem=body.public_key_pem
+            )
+        except ValueError as error:
+            raise HTTPException(422, "public_key_pem is no EC key in PEM") from error
 
     @door.post("/reset", status_code=204)
     async def reset() -> None:
@@ -129,31 +86,68 @@ def _watching_routes(door: FastAPI, simulator: "ApnsSimulator") -> None:
         seen = [s for s in simulator.pushes if token is None or s.push.token == token]
         return [asdict(s.push) | {"status": s.status, "reason": s.reason} for s in seen[-limit:]]
 
+    @door.get("/stored")
+    async def stored() -> list[dict[str, Any]]:
+        """List what is kept for devices that are away."""
+        return [asdict(push) for push in simulator.registry.stored()]
+
     @door.get("/counts")
     async def counts() -> dict[str, Any]:
         return {
             "answers": dict(simulator.answers),
             "deliveries": dict(simulator.registry.counts),
             "connections": len(simulator.connections),
+            "connections_accepted": simulator.connections_accepted,
         }
 
 
 def _script_routes(door: FastAPI, simulator: "ApnsSimulator") -> None:
+    @door.get("/script")
+    async def rules() -> list[dict[str, Any]]:
+        """List the rules in force, with the times they have left."""
+        return [
+            {
+                "kind": type(rule.mischief).__name__,
+                **asdict(rule.mischief),
+                "prefix": rule.prefix,
+                "times": rule.times,
+            }
+            for rule in simulator.script.rules
+        ]
+
     @door.post("/script", status_code=204)
     async def add_rule(body: RuleBody) -> None:
-        simulator.script.rules.append(Rule(body.mischief(), body.prefix, body.times))
+        mischief = body.mischief()
+        if not simulator.can(mischief):
+            raise HTTPException(409, "only the scripted door can do this")
+        simulator.script.rules.append(Rule(mischief, body.prefix, body.times))
 
     @door.delete("/script", status_code=204)
     async def clear_script() -> None:
         simulator.script.rules.clear()
 
-    @door.post("/connections/limit", status_code=204)
+
+def _connection_routes(door: FastAPI, simulator: "ApnsSimulator") -> None:
+    def scripted_only() -> None:
+        if simulator.settings.door != "scripted":
+            raise HTTPException(409, "only the scripted door can do this")
+
+    connections = APIRouter(prefix="/connections", dependencies=[Depends(scripted_only)])
+
+    @connections.post("/limit", status_code=204)
     async def limit_streams(body: LimitBody) -> None:
         simulator.limit_streams(body.max_concurrent_streams)
 
-    @door.post("/connections/goaway", status_code=204)
-    async def go_away() -> None:
-        simulator.go_away()
+    @connections.post("/goaway", status_code=204)
+    async def go_away(body: GoAwayBody | None = None) -> None:
+        body = body or GoAwayBody()
+        simulator.go_away(GoAway(body.reason, body.error_code), last_stream=body.last_stream_id)
+
+    @connections.post("/turn-away", status_code=204)
+    async def turn_away(body: TurnAwayBody) -> None:
+        simulator.turn_away(body.times)
+
+    door.include_router(connections)
 
 
 async def _courier_lines(registry: Registry, name: str, lines: set[CourierLine]) -> AsyncIterator[str]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import assert_never, cast
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 from h2 import events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -17,10 +16,9 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
 
-from local.simulators.apns.rules import PAYLOAD_LIMIT, Request, apns_id_of
-from local.simulators.apns.script import Answer, GoAway, Reaction, Reset, Silence
-
-React = Callable[[Request, str], Reaction]
+from local.simulators.apns.outlet import Outlet
+from local.simulators.apns.rules import PAYLOAD_LIMIT, Certificate, Request, apns_id_of
+from local.simulators.apns.script import Answer, GoAway, HalfOpen, HangUp, Reaction, Reset, Silence
 
 
 @dataclass(slots=True)
@@ -30,38 +28,54 @@ class _Stream:
     unsent: deque[bytes] = field(default_factory=deque)
 
 
+@dataclass(slots=True, kw_only=True)
+class Wiring:
+    """What all connections of a door share: `react` judges, an `Answer` is written after its delay and `latency`."""
+
+    react: Callable[[Request, str], Reaction]
+    mint_id: Callable[[], str]
+    max_concurrent_streams: int
+    latency_seconds: float
+    open_connections: set["ApnsConnection"] = field(default_factory=set)
+    accepted: int = 0
+    turned_away: int = 0  # so many connections to come are closed right after the handshake
+
+
 class ApnsConnection(asyncio.Protocol):
-    """Speaks h2 as a server and holds to flow control both ways, so that a client's neglect shows.
+    """Speaks h2 as a server and holds to flow control both ways, so that a client's neglect shows."""
 
-    `react(request, apns_id)` decides; an `Answer` is written after its delay plus `latency_seconds`.
-    """
-
-    def __init__(
-        self,
-        react: React,
-        *,
-        open_connections: set["ApnsConnection"],
-        max_concurrent_streams: int,
-        latency_seconds: float,
-    ) -> None:
-        self._react = react
-        self._open_connections = open_connections
-        self._max_concurrent_streams = max_concurrent_streams
-        self._latency_seconds = latency_seconds
-        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        configuration = H2Configuration(
+            client_side=False,
+            header_encoding="latin-1",
+            # What we send is right, and checking it costs a tenth of the time.
+            validate_outbound_headers=False,
+            normalize_outbound_headers=False,
+        )
+        self._h2 = H2Connection(configuration)
         self._streams: dict[int, _Stream] = {}
         self._newest_stream = 0
         self._last_stream: int | None = None  # set by GOAWAY: later streams are not ours any more
-        self._transport: asyncio.Transport | None = None
-        self._certificate_topic: str | None = None
+        self._outlet: Outlet | None = None
+        self._certificate: Certificate | None = None
+        self._proven = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send our SETTINGS; the topic is the UID of the client's certificate."""
-        self._transport = cast("asyncio.Transport", transport)  # as asyncio promises to a Protocol
+        """Send our SETTINGS. Who shows no certificate gets one stream until a provider token was good."""
+        self._outlet = Outlet(cast("asyncio.Transport", transport))  # as asyncio promises to a Protocol
+        self._wiring.accepted += 1
+        if self._wiring.turned_away:
+            self._wiring.turned_away -= 1
+            self.close()
+            return
         certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        self._certificate_topic = _topic_of(certificate)
-        self._open_connections.add(self)
-        self._h2.local_settings.max_concurrent_streams = self._max_concurrent_streams
+        if certificate is not None:
+            self._certificate = Certificate.read(x509.load_der_x509_certificate(certificate))
+        self._proven = self._certificate is not None
+        self._wiring.open_connections.add(self)
+        first_limit = self._wiring.max_concurrent_streams if self._proven else 1
+        self._h2.local_settings.max_concurrent_streams = first_limit
         self._h2.local_settings.acknowledge()  # the first SETTINGS hold from the first frame on
         self._h2.initiate_connection()
         self._flush()
@@ -69,12 +83,14 @@ class ApnsConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything: what was not answered will never be."""
         del exc
-        self._open_connections.discard(self)
+        self._wiring.open_connections.discard(self)
         self._streams.clear()
-        self._transport = None
+        self._outlet = None
 
     def data_received(self, data: bytes) -> None:
         """Feed the frames to h2; a client that breaks the protocol gets GOAWAY and is cut off."""
+        if self._outlet is None or self._outlet.frozen:
+            return
         try:
             for event in self._h2.receive_data(data):
                 self._handle(event)
@@ -85,13 +101,13 @@ class ApnsConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        if self._outlet is not None:
+            self._outlet.listen(listening=False)
 
     def resume_writing(self) -> None:
         """Read again from a client that reads again."""
-        if self._transport is not None:
-            self._transport.resume_reading()
+        if self._outlet is not None:
+            self._outlet.listen(listening=True)
 
     def limit_streams(self, max_concurrent_streams: int) -> None:
         """Send new SETTINGS; they hold once the client acknowledged them."""
@@ -105,7 +121,9 @@ class ApnsConnection(asyncio.Protocol):
         frame = GoAwayFrame(
             last_stream_id=self._last_stream,
             error_code=message.error_code,
-            additional_data=json.dumps({"reason": message.reason}).encode(),
+            additional_data=b""
+            if message.reason is None
+            else json.dumps({"reason": message.reason}).encode(),
         )
         # h2's own close_connection would also forbid the answers that are still owed.
         self._flush(frame.serialize())
@@ -116,8 +134,8 @@ class ApnsConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close the transport; nothing is answered any more."""
         self._streams.clear()
-        if self._transport is not None:
-            self._transport.close()
+        if self._outlet is not None:
+            self._outlet.close()
 
     def _handle(self, event: events.Event) -> None:
         match event:
@@ -153,9 +171,9 @@ class ApnsConnection(asyncio.Protocol):
         stream = self._streams.get(stream_id)
         if stream is None:
             return
-        request = Request(stream.headers, bytes(stream.body), self._certificate_topic)
+        request = Request(stream.headers, bytes(stream.body), self._certificate, self._wiring.mint_id)
         apns_id = apns_id_of(request)
-        match self._react(request, apns_id):
+        match self._wiring.react(request, apns_id):
             case Answer() as answer:
                 self._answer_later(stream_id, answer, apns_id)
             case Reset(error_code=error_code):
@@ -164,13 +182,17 @@ class ApnsConnection(asyncio.Protocol):
                 self._finish(stream_id)
             case GoAway() as message:
                 self.go_away(last_stream=max(stream_id - 2, 0), message=message)
-            case Silence():
+            case HangUp() if self._outlet is not None:
+                self._outlet.abort()
+            case HalfOpen() if self._outlet is not None:
+                self._outlet.freeze()
+            case HangUp() | HalfOpen() | Silence():
                 pass
             case never:
                 assert_never(never)
 
     def _answer_later(self, stream_id: int, answer: Answer, apns_id: str) -> None:
-        delay = self._latency_seconds + answer.delay_seconds
+        delay = self._wiring.latency_seconds + answer.delay_seconds
         if not delay:
             self._answer(stream_id, answer, apns_id)
             return
@@ -184,16 +206,23 @@ class ApnsConnection(asyncio.Protocol):
         stream = self._streams.get(stream_id)
         if stream is None:  # reset by the client, or lost with the connection
             return
+        if answer.body_form == "cut":
+            self._flush()
         stream.unsent.extend(answer.chunks())
-        headers = [(":status", str(answer.status)), ("apns-id", apns_id)]
+        headers = [(":status", str(answer.status)), *answer.headers(apns_id)]
         try:
             self._h2.send_headers(stream_id, headers, end_stream=not stream.unsent)
         except ProtocolError:  # the client gave the stream up in the same breath
             stream.unsent.clear()
+        if answer.status == 200 and not self._proven:
+            self._proven = True
+            self.limit_streams(self._wiring.max_concurrent_streams)
         if stream.unsent:
             self._send_body(stream_id)
         else:
             self._finish(stream_id)
+        if answer.body_form == "cut" and self._outlet is not None:
+            self._outlet.write_cut(self._h2.data_to_send())
 
     def _send_body(self, stream_id: int) -> None:
         """Send as much as the client's windows allow; the rest waits for its WINDOW_UPDATE."""
@@ -219,13 +248,5 @@ class ApnsConnection(asyncio.Protocol):
             self.close()
 
     def _flush(self, extra: bytes = b"") -> None:
-        outgoing = self._h2.data_to_send() + extra
-        if outgoing and self._transport is not None:
-            self._transport.write(outgoing)
-
-
-def _topic_of(certificate_der: bytes) -> str | None:
-    subject = x509.load_der_x509_certificate(certificate_der).subject
-    for attribute in subject.get_attributes_for_oid(NameOID.USER_ID):
-        return str(attribute.value)
-    return None
+        if self._outlet is not None:
+            self._outlet.write(self._h2.data_to_send() + extra)

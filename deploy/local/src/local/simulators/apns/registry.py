@@ -18,6 +18,7 @@ class Push:
     priority: int
     expires_at: float
     received_at: float
+    collapse_id: str = ""
 
 
 Deliver = Callable[[Push], None]
@@ -36,7 +37,8 @@ class Registry:
     """The tokens of all devices. A courier is a named listener that carries pushes to its devices.
 
     A push goes to its device while the device is online and its courier listens; else the newest one is
-    kept until it expires. Apple keeps one per token and topic, and a token here has exactly one topic.
+    kept until it expires. Apple keeps one per token and topic whatever their collapse ids, and a token here has
+    exactly one topic; what a device shows as one by its `collapse_id` is the device's own affair.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -83,6 +85,10 @@ class Registry:
         """Forget all tokens and counts; couriers go on listening."""
         self._tokens.clear()
         self.counts.clear()
+
+    def stored(self) -> list[Push]:
+        """List what is kept for devices that are away, in the order of their registration."""
+        return [token.stored for token in self._tokens.values() if token.stored is not None]
 
     def judge(self, token: str, topic: str) -> Answer | None:
         """Apple's word against this token, or `None` when it is good for `topic`."""

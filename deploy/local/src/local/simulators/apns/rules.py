@@ -2,13 +2,15 @@
 
 import json
 import re
-import uuid
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Self
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from local.simulators.apns.provider_tokens import ProviderTokens
 from local.simulators.apns.registry import Push
 from local.simulators.apns.script import Answer
 
@@ -25,12 +27,30 @@ TOKEN = re.compile(r"([0-9a-fA-F]{2})+")
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A client certificate; `topic` is the UID of its subject (`None`: it carries none)."""
+
+    topic: str | None
+
+    @classmethod
+    def read(cls, certificate: x509.Certificate) -> Self:
+        """Take the topic from the subject, as Apple's portal writes it there."""
+        for attribute in certificate.subject.get_attributes_for_oid(NameOID.USER_ID):
+            return cls(str(attribute.value))
+        return cls(None)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP/2 request and the topic of the certificate it came with (`None`: it carries no UID)."""
+    """One HTTP/2 request with its pseudo headers, and the certificate of its connection (`None`: there is none).
+
+    `mint_id` makes an id for a push that came without one.
+    """
 
     headers: Sequence[tuple[str, str]]
     body: bytes
-    certificate_topic: str | None
+    certificate: Certificate | None
+    mint_id: Callable[[], str]
 
 
 class RefusedError(Exception):
@@ -44,32 +64,41 @@ class RefusedError(Exception):
 def apns_id_of(request: Request) -> str:
     """Choose the id to echo: the sender's in lower case, a new one when it sent none or a broken one."""
     given = dict(request.headers).get("apns-id", "")
-    return given.lower() if APNS_ID.fullmatch(given) else str(uuid.uuid4())
+    return given.lower() if APNS_ID.fullmatch(given) else request.mint_id()
 
 
-def read_push(
-    request: Request,
-    *,
-    apns_id: str,
-    required: AbstractSet[str],
-    now: float,
-    storage_seconds: float,
-) -> Push:
-    """Turn a request into a push, or raise `RefusedError` with the answer Apple would give.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which headers may not be left out, how long a push without an expiration is kept, and who else is trusted."""
 
-    `required` names the headers whose absence is refused; without an expiration a push is kept for
-    `storage_seconds`.
-    """
-    headers = _unique(request.headers)
-    token = _token(headers)
-    _id(headers)
-    expires_at = _expiration(headers, required, default=now + storage_seconds)
-    priority = _priority(headers, required)
-    topic = _topic(headers, required, request.certificate_topic)
-    _push_type(headers, required, topic)
-    if len(headers.get("apns-collapse-id", "").encode()) > COLLAPSE_ID_LIMIT:
-        _refuse("BadCollapseId")
-    return Push(token, topic, _magic(request.body, topic), apns_id, priority, expires_at, now)
+    required: AbstractSet[str]
+    storage_seconds: float
+    provider_tokens: ProviderTokens
+
+    def read_push(self, request: Request, *, apns_id: str, now: float) -> Push:
+        """Turn a request into a push, or raise `RefusedError` with the answer Apple would give."""
+        headers = _unique(request.headers)
+        device_path = _device_path(headers)
+        self._prove(headers, request.certificate)
+        token = _token(device_path)
+        _id(headers)
+        expires_at = _expiration(headers, self.required, default=now + self.storage_seconds)
+        priority = _priority(headers, self.required)
+        topic = _topic(headers, self.required, request.certificate)
+        _push_type(headers, self.required, topic)
+        collapse_id = headers.get("apns-collapse-id", "")
+        if len(collapse_id.encode()) > COLLAPSE_ID_LIMIT:
+            _refuse("BadCollapseId")
+        magic = _magic(request.body, topic)
+        return Push(token, topic, magic, apns_id, priority, expires_at, now, collapse_id)
+
+    def _prove(self, headers: dict[str, str], certificate: Certificate | None) -> None:
+        """Accept whoever holds a certificate, else a provider token; Apple ignores the token beside a certificate."""
+        if certificate is not None:
+            return
+        reason = self.provider_tokens.reason_against(headers.get("authorization"))
+        if reason is not None:
+            _refuse(reason, status=403)
 
 
 def _refuse(reason: str, *, status: int = 400) -> NoReturn:
@@ -77,24 +106,29 @@ def _refuse(reason: str, *, status: int = 400) -> NoReturn:
 
 
 def _unique(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    counts = Counter(name for name, _ in pairs)
-    if any(count > 1 for name, count in counts.items() if name.startswith("apns-")):
-        _refuse("DuplicateHeaders")
-    return dict(pairs)
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        names = [name for name, _ in pairs if name.startswith("apns-")]
+        if len(set(names)) < len(names):
+            _refuse("DuplicateHeaders")
+    return headers
 
 
-def _token(headers: dict[str, str]) -> str:
+def _device_path(headers: dict[str, str]) -> str:
     if headers[":method"] != "POST":
         _refuse("MethodNotAllowed", status=405)
     path = headers[":path"]
     if not path.startswith(DEVICE_PATH):
         _refuse("BadPath", status=404)
-    token = path.removeprefix(DEVICE_PATH)
-    if not token:
+    return path.removeprefix(DEVICE_PATH)
+
+
+def _token(given: str) -> str:
+    if not given:
         _refuse("MissingDeviceToken")
-    if not TOKEN.fullmatch(token):
+    if not TOKEN.fullmatch(given):
         _refuse("BadDeviceToken")
-    return token.lower()
+    return given.lower()
 
 
 def _id(headers: dict[str, str]) -> None:
@@ -121,15 +155,17 @@ def _priority(headers: dict[str, str], required: AbstractSet[str]) -> int:
     return int(given)
 
 
-def _topic(headers: dict[str, str], required: AbstractSet[str], certificate_topic: str | None) -> str:
+def _topic(headers: dict[str, str], required: AbstractSet[str], certificate: Certificate | None) -> str:
+    """Read the topic. A certificate speaks for one; a provider token for those of apps, never for MDM."""
     given = headers.get("apns-topic")
-    if given is None and "apns-topic" not in required and certificate_topic is not None:
-        return certificate_topic  # a certificate for one topic speaks for itself
+    own = None if certificate is None else certificate.topic
+    if given is None and "apns-topic" not in required and own is not None:
+        return own  # a certificate for one topic speaks for itself
     if given is None:
         _refuse("MissingTopic")
-    if not given.strip() or any(not character.isprintable() for character in given):
+    if not given.strip() or not given.isprintable():
         _refuse("BadTopic")
-    if given != certificate_topic:
+    if given.startswith(MDM_TOPIC) if certificate is None else given != own:
         _refuse("TopicDisallowed")
     return given
 
@@ -153,7 +189,7 @@ def _magic(body: bytes, topic: str) -> str:
     if len(body) > PAYLOAD_LIMIT:
         _refuse("PayloadTooLarge", status=413)
     try:
-        payload = json.loads(body)
+        payload = json.loads(body.decode())
     except (ValueError, RecursionError):
         _refuse("BadPayload")
     if not topic.startswith(MDM_TOPIC):

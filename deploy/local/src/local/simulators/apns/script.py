@@ -1,10 +1,16 @@
 """What the push service may answer, and the rules by which somebody has it misbehave on purpose."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
-BodyForm = Literal["whole", "split", "none"]
+BodyForm = Literal["whole", "none", "split", "cut"]
+"""An error's body: in one frame, left out, in two frames, or in one frame whose second half comes later."""
+
+Echo = Literal["lower", "upper", "none"]
+"""How the answer names the apns-id; Apple's own is `lower`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +22,17 @@ class Answer:
     timestamp_ms: int | None = None  # only with 410: since when the token is known to be gone
     body_form: BodyForm = "whole"
     delay_seconds: float = 0.0
+    retry_after_seconds: int | None = None
+    echo: Echo = "lower"
+
+    def headers(self, apns_id: str) -> list[tuple[str, str]]:
+        """Name the headers beside the status."""
+        headers = []
+        if self.echo != "none":
+            headers.append(("apns-id", apns_id.upper() if self.echo == "upper" else apns_id))
+        if self.retry_after_seconds is not None:
+            headers.append(("retry-after", str(self.retry_after_seconds)))
+        return headers
 
     def chunks(self) -> list[bytes]:
         """Cut the body into its DATA frames; none for a success and for a bodyless error."""
@@ -40,26 +57,75 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """The stream is never answered."""
+    """The stream is never answered; the connection lives on."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoAway:
-    """GOAWAY that leaves this stream out: older ones are still answered, then the connection closes."""
+    """GOAWAY that leaves this stream out: older ones are still answered, then the connection closes.
 
-    reason: str = "Shutdown"
+    Apple puts its JSON with the reason into the debug data; `None` sends none.
+    """
+
+    reason: str | None = "Shutdown"
     error_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """The connection is torn down without a word, this stream and all others unanswered."""
+
+
+@dataclass(frozen=True, slots=True)
+class HalfOpen:
+    """The connection stays open, but nothing is written to it any more, and what comes is thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitStreams:
     """Tell all connections a new MAX_CONCURRENT_STREAMS, then treat the push as usual."""
 
-    max_concurrent_streams: int
+    max_concurrent_streams: int = 1
 
 
-Reaction = Answer | Reset | Silence | GoAway
+Reaction = Answer | Reset | Silence | GoAway | HangUp | HalfOpen
 Mischief = Reaction | LimitStreams
+
+FAILING_MARK = "bad"
+FAILING_TOKENS: Mapping[str, Reaction] = MappingProxyType(
+    {
+        "bad40001": Answer(400, "BadDeviceToken"),
+        "bad40002": Answer(400, "DeviceTokenNotForTopic"),
+        "bad40003": Answer(400, "BadTopic"),
+        "bad40004": Answer(400, "IdleTimeout"),
+        "bad40301": Answer(403, "BadCertificate"),
+        "bad40302": Answer(403, "BadCertificateEnvironment"),
+        "bad40303": Answer(403, "Forbidden"),
+        "bad40304": Answer(403, "ExpiredProviderToken"),
+        "bad40305": Answer(403, "InvalidProviderToken"),
+        "bad40306": Answer(403, "UnrelatedKeyIdInToken"),
+        "bad40307": Answer(403, "BadEnvironmentKeyIdInToken"),
+        "bad41001": Answer(410, "Unregistered", timestamp_ms=1_700_000_000_000),
+        "bad41002": Answer(410, "ExpiredToken", timestamp_ms=1_700_000_000_000),
+        "bad41301": Answer(413, "PayloadTooLarge"),
+        "bad42901": Answer(429, "TooManyRequests"),
+        "bad42902": Answer(429, "TooManyProviderTokenUpdates"),
+        "bad50001": Answer(500, "InternalServerError"),
+        "bad50301": Answer(503, "ServiceUnavailable", retry_after_seconds=900),
+        "bad50302": Answer(503, "Shutdown"),
+        "bad00001": Answer(503, "ServiceUnavailable", body_form="none"),
+        "bad00002": Silence(),
+        "bad00003": Answer(503, "ServiceUnavailable", body_form="split"),
+        "bad00004": Answer(503, "ServiceUnavailable", body_form="cut"),
+        "bad00005": Reset(),
+        "bad00006": GoAway(),
+        "bad00007": GoAway(reason=None),
+        "bad00008": HangUp(),
+        "bad00009": HalfOpen(),
+    }
+)
+"""Tokens that begin so always meet this, registered or not: a test without an admin door needs no more."""
+_MARK_LENGTH = len("bad00000")
 
 
 @dataclass(slots=True)
@@ -72,7 +138,10 @@ class Rule:
 
 
 class Script:
-    """The rules in force; the first one that fits counts. A push that met a `Reaction` is never delivered."""
+    """The rules in force; the first one that fits counts, then `FAILING_TOKENS`.
+
+    A push that met a `Reaction` is never delivered.
+    """
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
@@ -87,4 +156,4 @@ class Script:
                 if rule.times <= 0:
                     self.rules.remove(rule)
             return rule.mischief
-        return None
+        return FAILING_TOKENS.get(token[:_MARK_LENGTH]) if token.startswith(FAILING_MARK) else None

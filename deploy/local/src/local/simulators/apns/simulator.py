@@ -1,41 +1,24 @@
-"""The push service as a whole: its TLS listener, its judgement of each push, and its admin door."""
+"""The push service as a whole: one of its two doors, its judgement of each push, and its admin door."""
 
-import asyncio
-import ssl
-import time
+import random
+import uuid
 from collections import Counter, deque
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
+from local.simulators.apns import fast
 from local.simulators.apns.admin import CourierLine, admin_door
-from local.simulators.apns.connection import ApnsConnection
+from local.simulators.apns.connection import ApnsConnection, Wiring
+from local.simulators.apns.fast import FastDoor
+from local.simulators.apns.provider_tokens import ProviderTokens
 from local.simulators.apns.registry import Push, Registry
-from local.simulators.apns.rules import RefusedError, Request, read_push
-from local.simulators.apns.script import Answer, LimitStreams, Reaction, Script
+from local.simulators.apns.rules import RefusedError, Request, Rules
+from local.simulators.apns.script import Answer, GoAway, LimitStreams, Mischief, Reaction, Script
+from local.simulators.apns.scripted import ScriptedDoor
+from local.simulators.apns.settings import ApnsSettings
 from local.simulators.serving import HOST, Serving
 
-THIRTY_DAYS = 30 * 86_400.0  # the longest that Apple keeps a push which names no expiration
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApnsSettings:
-    """Every knob of the simulated push service; port 0 takes a free one."""
-
-    certificate_file: Path
-    key_file: Path
-    client_ca_file: Path  # senders must hold a certificate of this authority
-    port: int = 0
-    admin_port: int = 0
-    max_concurrent_streams: int = 1000
-    latency_seconds: float = 0.0
-    storage_seconds: float = THIRTY_DAYS
-    # Apple asks for both on its page, but forgives senders that leave them out: name none to be as kind.
-    required_headers: AbstractSet[str] = frozenset({"apns-topic", "apns-push-type"})
-    pushes_kept: int = 10_000  # the newest ones, for the admin door
-    clock: Callable[[], float] = time.time
+ACCEPTED = Answer(200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +31,37 @@ class SeenPush:
 
 
 class ApnsSimulator:
-    """APNs for MDM. `registry` knows the tokens, `script` the mischief, `pushes` what was sent."""
+    """APNs for MDM. `registry` knows the tokens, `script` the mischief, `pushes` what was sent.
+
+    `connections`, `limit_streams`, `go_away` and `turn_away` are the scripted door's: nothing comes of them at the
+    fast one.
+    """
 
     def __init__(self, settings: ApnsSettings) -> None:
         self.settings = settings
         self.registry = Registry(settings.clock)
+        self.provider_tokens = ProviderTokens(settings.clock)
         self.script = Script()
         self.pushes: deque[SeenPush] = deque(maxlen=settings.pushes_kept)
         self.answers: Counter[str] = Counter()
-        self.connections: set[ApnsConnection] = set()
-        self._server: asyncio.Server | None = None
+        self._dice = random.Random(settings.seed)
+        self._rules = Rules(settings.required_headers, settings.storage_seconds, self.provider_tokens)
+        self._wiring = Wiring(
+            react=self.react,
+            mint_id=self._mint_id,
+            max_concurrent_streams=settings.max_concurrent_streams,
+            latency_seconds=settings.latency_seconds,
+        )
+        self._door: ScriptedDoor | FastDoor | None = None
         self._admin: Serving | None = None
         self._courier_lines: set[CourierLine] = set()
 
     async def start(self) -> None:
         """Open both doors. Raises `OSError` when a port is taken."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connection, HOST, self.settings.port, ssl=self._tls())
+        if self.settings.door == "fast":
+            self._door = await FastDoor.open(self.settings, self.react, self._mint_id)
+        else:
+            self._door = await ScriptedDoor.open(self.settings, self._wiring)
         door = admin_door(self, self._courier_lines)
         self._admin = await Serving.start(door, port=self.settings.admin_port)
 
@@ -74,12 +71,9 @@ class ApnsSimulator:
             line.put_nowait(None)
         if self._admin is not None:
             await self._admin.stop()
-        if self._server is not None:
-            self._server.close()
-            for connection in list(self.connections):
-                connection.close()
-            await self._server.wait_closed()
-        self._server = self._admin = None
+        if self._door is not None:
+            await self._door.close()
+        self._door = self._admin = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -91,10 +85,9 @@ class ApnsSimulator:
     @property
     def port(self) -> int:
         """The port of the push door."""
-        if self._server is None:
+        if self._door is None:
             raise RuntimeError("the push service is not started")
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._door.port
 
     @property
     def url(self) -> str:
@@ -108,33 +101,48 @@ class ApnsSimulator:
             raise RuntimeError("the push service is not started")
         return f"http://{HOST}:{self._admin.port}"
 
+    @property
+    def connections(self) -> set[ApnsConnection]:
+        """The open connections."""
+        return self._wiring.open_connections
+
+    @property
+    def connections_accepted(self) -> int:
+        """How many connections came through the TLS handshake, those that were turned away among them."""
+        return self._wiring.accepted
+
+    def can(self, mischief: Mischief) -> bool:
+        """Say whether the door that is open is able to do this."""
+        return self.settings.door == "scripted" or fast.can(mischief)
+
     def limit_streams(self, max_concurrent_streams: int) -> None:
         """Tell all open connections a new MAX_CONCURRENT_STREAMS."""
         for connection in list(self.connections):
             connection.limit_streams(max_concurrent_streams)
 
-    def go_away(self) -> None:
-        """Send GOAWAY on all open connections; what they sent before is still answered."""
+    def go_away(self, message: GoAway | None = None, *, last_stream: int | None = None) -> None:
+        """Send GOAWAY on all open connections; streams up to `last_stream` (the newest) are still answered."""
         for connection in list(self.connections):
-            connection.go_away()
+            connection.go_away(last_stream=last_stream, message=message)
+
+    def turn_away(self, times: int) -> None:
+        """Close so many connections to come right after their TLS handshake."""
+        self._wiring.turned_away = times
 
     def reset(self) -> None:
-        """Forget tokens, script, pushes and counts; connections and couriers stay."""
+        """Forget tokens, keys, script, pushes and counts, and begin the ids anew; connections and couriers stay."""
         self.registry.reset()
+        self.provider_tokens.reset()
         self.script.rules.clear()
         self.pushes.clear()
         self.answers.clear()
+        self._wiring.accepted = self._wiring.turned_away = 0
+        self._dice.seed(self.settings.seed)
 
     def react(self, request: Request, apns_id: str) -> Reaction:
         """Judge one push: Apple's rules, then the script, then the token; deliver it when all agree."""
         try:
-            push = read_push(
-                request,
-                apns_id=apns_id,
-                required=self.settings.required_headers,
-                now=self.settings.clock(),
-                storage_seconds=self.settings.storage_seconds,
-            )
+            push = self._rules.read_push(request, apns_id=apns_id, now=self.settings.clock())
         except RefusedError as refused:
             self._count(refused.answer)
             return refused.answer
@@ -154,7 +162,7 @@ class ApnsSimulator:
         if refusal is not None:
             return refusal
         self.registry.accept(push)
-        return Answer(200)
+        return ACCEPTED
 
     def _count(self, reaction: Reaction) -> None:
         if isinstance(reaction, Answer):
@@ -162,19 +170,5 @@ class ApnsSimulator:
         else:
             self.answers[type(reaction).__name__] += 1
 
-    def _connection(self) -> ApnsConnection:
-        return ApnsConnection(
-            self.react,
-            open_connections=self.connections,
-            max_concurrent_streams=self.settings.max_concurrent_streams,
-            latency_seconds=self.settings.latency_seconds,
-        )
-
-    def _tls(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.settings.certificate_file, self.settings.key_file)
-        context.load_verify_locations(self.settings.client_ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.set_alpn_protocols(["h2"])
-        return context
+    def _mint_id(self) -> str:
+        return str(uuid.UUID(int=self._dice.getrandbits(128), version=4))

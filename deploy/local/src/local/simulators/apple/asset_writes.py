@@ -1,54 +1,61 @@
-"""The body of associate and disassociate: read, checked as a whole, and refused as a whole."""
+"""The bodies of associate, disassociate and revoke: read, checked as a whole, and refused as a whole."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from local.simulators.apple.assets import Asset, AssetKey, HolderKind, Quality
 from local.simulators.apple.errors import AppleError
-from local.simulators.apple.events import TARGET_FIELDS, EventType
-from local.simulators.apple.library import Asset, AssetKey, HolderKind, Library, Quality
+from local.simulators.apple.events import TARGET_FIELDS, EventType, Targets
+from local.simulators.apple.library import Library
+from local.simulators.apple.settings import Knobs
 
-Limits = Mapping[str, int]
 Name = TypeVar("Name", str, AssetKey)
 
-TOO_MANY = {HolderKind.USER: (9701, "maxClientUserIds"), HolderKind.SERIAL: (9702, "maxSerialNumbers")}
+LIMITS = {
+    EventType.ASSOCIATE: {HolderKind.USER: "maxClientUserIds", HolderKind.SERIAL: "maxSerialNumbers"},
+    EventType.DISASSOCIATE: {HolderKind.USER: "maxClientUserIds", HolderKind.SERIAL: "maxSerialNumbers"},
+    EventType.REVOKE: {
+        HolderKind.USER: "maxRevokeClientUserIds",
+        HolderKind.SERIAL: "maxRevokeSerialNumbers",
+    },
+}
+TOO_MANY = {HolderKind.USER: 9701, HolderKind.SERIAL: 9702}
 DUPLICATES = {HolderKind.USER: 9704, HolderKind.SERIAL: 9705}
 
 
 @dataclass(frozen=True, slots=True)
 class AssetWrite:
-    """A checked associate or disassociate. Only a lack of licenses can still stop a task of it."""
+    """A checked write. What can still fail is a single task of it."""
 
-    assets: list[Asset]
-    targets: dict[HolderKind, list[str]]
+    assets: list[AssetKey]
+    targets: Targets
 
 
 def read_asset_write(
-    body: Mapping[str, Any], *, kind: EventType, library: Library, limits: Limits
+    body: Mapping[str, Any], *, kind: EventType, library: Library, knobs: Knobs
 ) -> AssetWrite:
-    """Check the body of associate or disassociate against the library.
+    """Check the body of associate, disassociate or revoke against the library.
 
     Raises `AppleError` 9602, 9609, 9700 to 9707, 9718, 9719. Serial numbers are not checked: Apple takes any.
     """
-    keys = _read_keys(body)
+    revokes = kind is EventType.REVOKE
+    keys = [] if revokes else _read_keys(body)
     targets = {
         holder: _read_names(body, TARGET_FIELDS[holder]) for holder in (HolderKind.USER, HolderKind.SERIAL)
     }
     if not any(targets.values()):
         raise AppleError(9719)
-    _check_lengths(keys, targets, limits)
-    _check_duplicates(keys, targets)
+    if len(keys) > knobs.limits["maxAssets"]:
+        raise AppleError(9700)
+    _refuse(9703, assets=_repeated(keys))
+    for holder, names in targets.items():
+        _check_names(holder, names, most=knobs.limits[LIMITS[kind][holder]])
     _refuse(9602, assets=[key for key in keys if key not in library.assets])
-    unknown = [user for user in targets[HolderKind.USER] if user not in library.users]
-    if unknown:
-        raise AppleError(9609, offenders={"clientUserIds": unknown})
-    assets = [library.assets[key] for key in keys]
-    if kind is EventType.DISASSOCIATE:
-        _refuse(9706, assets=[asset.key for asset in assets if not asset.revocable])
-    if targets[HolderKind.SERIAL]:
-        _refuse(9707, assets=[asset.key for asset in assets if not asset.device_assignable])
-    return AssetWrite(assets, targets)
+    _check_users(targets[HolderKind.USER], library, knobs)
+    _check_rules([library.assets[key] for key in keys], kind, to_devices=bool(targets[HolderKind.SERIAL]))
+    return AssetWrite(keys, targets)
 
 
 def _read_keys(body: Mapping[str, Any]) -> list[AssetKey]:
@@ -77,26 +84,32 @@ def _read_names(body: Mapping[str, Any], field: str) -> list[str]:
     return names
 
 
-def _check_lengths(
-    keys: Sequence[AssetKey], targets: Mapping[HolderKind, Sequence[str]], limits: Limits
-) -> None:
-    if len(keys) > limits["maxAssets"]:
-        raise AppleError(9700)
-    for kind, names in targets.items():
-        number, limit = TOO_MANY[kind]
-        if len(names) > limits[limit]:
-            raise AppleError(number)
+def _check_names(holder: HolderKind, names: Sequence[str], *, most: int) -> None:
+    if len(names) > most:
+        raise AppleError(TOO_MANY[holder])
+    repeated = _repeated(names)
+    if repeated:
+        raise AppleError(DUPLICATES[holder], offenders={TARGET_FIELDS[holder]: repeated})
 
 
-def _check_duplicates(keys: Sequence[AssetKey], targets: Mapping[HolderKind, Sequence[str]]) -> None:
-    _refuse(9703, assets=_repeated(keys))
-    for kind, names in targets.items():
-        repeated = _repeated(names)
-        if repeated:
-            raise AppleError(DUPLICATES[kind], offenders={TARGET_FIELDS[kind]: repeated})
+def _check_users(names: Sequence[str], library: Library, knobs: Knobs) -> None:
+    if knobs.unknown_users == "fail":
+        return
+    unknown = [name for name in names if name not in library.users]
+    if unknown:
+        raise AppleError(9609, offenders={"clientUserIds": unknown})
+
+
+def _check_rules(assets: Sequence[Asset], kind: EventType, *, to_devices: bool) -> None:
+    if kind is EventType.DISASSOCIATE:
+        _refuse(9706, assets=[asset.key for asset in assets if not asset.revocable])
+    if to_devices:
+        _refuse(9707, assets=[asset.key for asset in assets if not asset.device_assignable])
 
 
 def _repeated(values: Sequence[Name]) -> list[Name]:
+    if len(set(values)) == len(values):
+        return []
     return [value for value, times in Counter(values).items() if times > 1]
 
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from local.simulators.apple.assets import Asset
 from local.simulators.apple.events import TARGET_FIELDS
-from local.simulators.apple.library import Asset, Library
+from local.simulators.apple.library import Library
 from local.simulators.apple.world import World
 
 
@@ -13,6 +14,7 @@ def describe(world: World, *, holders: bool) -> dict[str, Any]:
     `holders` adds to each asset who holds its licenses.
     """
     return {
+        "now": world.clock.now().isoformat(),
         "libraries": {uid: _library(library, holders=holders) for uid, library in world.libraries.items()},
         "events": [
             {"eventId": event.event_id, "uId": event.uid, **event.wire()} for event in world.events.values()
@@ -25,8 +27,12 @@ def describe(world: World, *, holders: bool) -> dict[str, Any]:
 
 
 def _library(library: Library, *, holders: bool) -> dict[str, Any]:
+    users = [user.wire() for user in library.users]
+    for user in users:
+        user.pop("inviteCode", None)
     return {
         "assets": [_asset(asset, holders=holders) for asset in library.assets.values()],
+        "users": users,
         "mdmInfo": library.mdm_info,
         "notificationUrl": library.subscription.url,
         "notificationTypes": library.subscription.types,

@@ -1,18 +1,28 @@
-"""Apple's error numbers that this simulator can answer, and the envelope they travel in."""
+"""Apple's error numbers and messages, and the envelope they travel in."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# number: (HTTP status, message). Apple's documentation "Handling error responses" and its relatives.
+# number: (HTTP status, message). Apple's documentation "Handling error responses" and "Service Config".
 ERRORS: dict[int, tuple[int, str]] = {
     9601: (401, "Login required"),
     9602: (400, "Invalid argument"),
     9603: (500, "Internal error"),
     9609: (400, "Unable to find the registered user"),
+    9616: (400, "License already assigned"),
+    9619: (400, "License not associated"),
     9621: (401, "The server token has expired"),
     9622: (401, "Invalid authentication token"),
+    9623: (400, "Invalid push token"),
     9625: (401, "The server token has been revoked"),
+    9634: (410, "The service is no longer available"),
+    9635: (400, "The Apple Account can't be associated with the registered user"),
+    9637: (403, "The operation is not allowed for a program facilitator"),
+    9641: (400, "The Apple Account is already associated with a registered user"),
+    9642: (400, "The Apple Account can't be used until its owner agrees to the terms"),
+    9644: (503, "The service is in maintenance mode"),
     9646: (429, "Too many requests for this organization"),
+    9647: (403, "The operation is not supported for legacy tokens"),
     9650: (400, "The page index is out of range"),
     9700: (400, "The number of assets exceeds the limit"),
     9701: (400, "The number of client user ids exceeds the limit"),
@@ -28,8 +38,14 @@ ERRORS: dict[int, tuple[int, str]] = {
     9711: (400, "The notification URL or its authentication token is too long"),
     9712: (400, "The notification URL is not a valid https URL"),
     9713: (400, "The metadata of mdmInfo is too long"),
+    9714: (400, "The number of users exceeds the limit"),
+    9715: (400, "The request contains duplicate users"),
+    9716: (400, "An active user with this client user id exists"),
+    9717: (400, "The email address is not valid"),
     9718: (400, "The request contains no assets"),
     9719: (400, "The request contains neither client user ids nor serial numbers"),
+    9720: (400, "The request contains no users"),
+    9721: (400, "The version id is not valid"),
     9722: (401, "The Authorization header is malformed"),
     9723: (400, "mdmInfo requires id, name and metadata"),
     9724: (400, "The id of mdmInfo is too long"),
@@ -38,6 +54,22 @@ ERRORS: dict[int, tuple[int, str]] = {
     9727: (415, "The content type is not supported"),
     9728: (400, "The notification URL is unreachable"),
     9729: (503, "The service is temporarily unavailable"),
+}
+
+# What version 1 of the API can answer besides, documentation "Interpreting Error Codes".
+LEGACY_ERRORS: dict[int, str] = {
+    9600: "Missing required argument",
+    9604: "Result not found",
+    9607: "License is irrevocable",
+    9610: "License not found",
+    9617: "The URL has been moved",
+    9618: "The user has already been retired",
+    9620: "The user has already been deleted",
+    9624: "License was refunded and is no longer valid",
+    9626: "License already assigned to other user",
+    9628: "License not eligible for device assignment",
+    9636: "No registered user found",
+    9643: "The license is currently locked for a pending transfer",
 }
 
 
@@ -54,15 +86,20 @@ class AppleError(Exception):
     ) -> None:
         super().__init__(number, detail)
         self.number = number
-        self.status = status or ERRORS[number][0]
+        self.status = status or ERRORS.get(number, (400, ""))[0]
         self.body = error_body(number, offenders=offenders, detail=detail)
+
+
+def message_of(number: int) -> str:
+    """Return Apple's words for a number, of either version."""
+    return ERRORS[number][1] if number in ERRORS else LEGACY_ERRORS.get(number, "Error")
 
 
 def error_body(
     number: int, *, offenders: Mapping[str, Any] | None = None, detail: str = ""
 ) -> dict[str, Any]:
     """Apple's `ErrorResponse`; `offenders` are named as `assets`, `clientUserIds`, `serialNumbers`."""
-    message = ERRORS[number][1] if number in ERRORS else "Error"
+    message = message_of(number)
     body: dict[str, Any] = {
         "errorNumber": number,
         "errorMessage": f"{message}: {detail}" if detail else message,

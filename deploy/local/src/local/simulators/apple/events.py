@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from local.simulators.apple.assets import AssetKey, HolderKind
 from local.simulators.apple.errors import error_body
-from local.simulators.apple.library import Asset, AssetKey, HolderKind, Holders
 
-NOT_ENOUGH_LICENSES = 9709
 TARGET_FIELDS = {HolderKind.SERIAL: "serialNumbers", HolderKind.USER: "clientUserIds"}
+
+Targets = dict[HolderKind, list[str]]
 
 
 class EventType(StrEnum):
@@ -17,22 +18,49 @@ class EventType(StrEnum):
 
     ASSOCIATE = "ASSOCIATE"
     DISASSOCIATE = "DISASSOCIATE"
+    REVOKE = "REVOKE"
+    CREATE = "CREATE"
+    UPDATE = "UPDATE"
+    RETIRE = "RETIRE"
+
+
+ASSET_EVENTS = frozenset({EventType.ASSOCIATE, EventType.DISASSOCIATE, EventType.REVOKE})
 
 
 class EventStatus(StrEnum):
     """`FAILED` means finished with at least one failed task: the others are done."""
 
     PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
     COMPLETE = "COMPLETE"
     FAILED = "FAILED"
 
 
-class Slice(NamedTuple):
-    """Some targets of one asset: what is worked, and told, at once."""
+class UserWish(NamedTuple):
+    """What a request says of one user."""
 
-    asset: Asset
+    client_user_id: str
+    email: str | None = None
+    managed_apple_id: str | None = None
+
+
+class Slice(NamedTuple):
+    """Some targets of one asset, or of none in particular: what is worked, and told, at once."""
+
+    asset: AssetKey | None
     kind: HolderKind
     targets: Sequence[str]
+
+
+class Doom(NamedTuple):
+    """A scripted failure of an event's tasks; without targets it is that of all."""
+
+    number: int
+    targets: frozenset[str] = frozenset()
+
+    def meets(self, target: str) -> bool:
+        """Tell whether this target's tasks fail."""
+        return not self.targets or target in self.targets
 
 
 @dataclass(slots=True)
@@ -40,59 +68,82 @@ class Failure:
     """Who failed with one error number. Apple names targets and assets, never the pairs."""
 
     assets: dict[AssetKey, None] = field(default_factory=dict)
-    targets: dict[HolderKind, Holders] = field(default_factory=lambda: {kind: {} for kind in HolderKind})
+    targets: dict[HolderKind, dict[str, None]] = field(
+        default_factory=lambda: {kind: {} for kind in HolderKind}
+    )
 
-    def wire(self, number: int) -> dict[str, Any]:
+    def add(self, part: Slice, targets: Sequence[str]) -> None:
+        """Name more that failed."""
+        if part.asset is not None:
+            self.assets[part.asset] = None
+        self.targets[part.kind].update(dict.fromkeys(targets))
+
+    def wire(self, number: int, *, names_targets: bool = True) -> dict[str, Any]:
         """Apple's `ErrorResponse`."""
-        offenders: dict[str, Any] = {"assets": [key.wire() for key in self.assets]}
-        offenders |= {TARGET_FIELDS[kind]: list(names) for kind, names in self.targets.items() if names}
+        offenders: dict[str, Any] = {"assets": [key.wire() for key in self.assets]} if self.assets else {}
+        if names_targets or not self.assets:
+            offenders |= {TARGET_FIELDS[kind]: list(names) for kind, names in self.targets.items() if names}
         return error_body(number, offenders=offenders)
 
 
 @dataclass(slots=True)
 class Event:
-    """The cross product of assets and targets, worked slice by slice."""
+    """The tasks of one write, worked slice by slice.
+
+    Of associate and disassociate they are the cross product of assets and targets, of revoke the targets, of
+    a write of users the users; `wishes` says by client user id what is to become of those.
+    """
 
     event_id: str
     uid: str
     type: EventType
-    assets: list[Asset]
-    targets: dict[HolderKind, list[str]]
+    assets: list[AssetKey]
+    targets: Targets
+    wishes: dict[str, UserWish] = field(default_factory=dict)
     requested: int = 0
+    worked: int = 0
     completed: int = 0
     status: EventStatus = EventStatus.PENDING
     failures: dict[int, Failure] = field(default_factory=dict)
+    short: set[AssetKey] = field(default_factory=set)  # too few of them for all: nobody gets one
+    stuck: bool = False
+    doom: Doom | None = None
+    ended_at: float | None = None  # UNIX time
 
     def __post_init__(self) -> None:
-        self.requested = len(self.assets) * sum(len(names) for names in self.targets.values())
+        targets = sum(len(names) for names in self.targets.values())
+        self.requested = self.requested or targets * max(1, len(self.assets))
+
+    @property
+    def open(self) -> bool:
+        """Tell whether tasks are left."""
+        return self.ended_at is None
 
     def slices(self, size: int) -> Iterator[Slice]:
-        """Cut all tasks, in order, asset by asset, at most `size` targets at a time."""
-        for asset in self.assets:
+        """Cut the tasks not worked yet, in order, asset by asset, at most `size` targets at a time."""
+        skip = self.worked
+        assets: Sequence[AssetKey | None] = self.assets or [None]
+        for asset in assets:
             for kind, names in self.targets.items():
-                for start in range(0, len(names), size):
+                first = min(skip, len(names))
+                skip -= first
+                for start in range(first, len(names), size):
                     yield Slice(asset, kind, names[start : start + size])
 
-    def work(self, part: Slice) -> Sequence[str]:
-        """Do these tasks now and answer the targets that failed, all with 9709."""
-        refused: Sequence[str] = ()
-        if self.type is EventType.ASSOCIATE:
-            refused = part.asset.associate(part.kind, part.targets)
-        else:
-            part.asset.disassociate(part.kind, part.targets)
-        self.completed += len(part.targets) - len(refused)
-        if refused:
-            failure = self.failures.setdefault(NOT_ENOUGH_LICENSES, Failure())
-            failure.assets[part.asset.key] = None
-            failure.targets[part.kind].update(dict.fromkeys(refused))
-        return refused
+    def note(self, part: Slice, failed: dict[int, list[str]]) -> None:
+        """Count tasks that were worked, and remember by error number who failed."""
+        self.worked += len(part.targets)
+        self.completed += len(part.targets) - sum(map(len, failed.values()))
+        for number, targets in failed.items():
+            self.failures.setdefault(number, Failure()).add(part, targets)
 
-    def finish(self) -> None:
+    def finish(self, moment: float) -> None:
         """All slices were worked; the targets need not be remembered any longer."""
         self.status = EventStatus.FAILED if self.failures else EventStatus.COMPLETE
-        self.targets = {}
+        self.ended_at = moment
+        self.targets, self.wishes = {}, {}
 
-    def wire(self) -> dict[str, Any]:
+    def wire(self, *, shortage_names: str = "targets") -> dict[str, Any]:
         """Apple's answer to `status`."""
         body: dict[str, Any] = {
             "eventStatus": self.status,
@@ -101,5 +152,8 @@ class Event:
             "numRequested": self.requested,
         }
         if self.failures:
-            body["failures"] = [failure.wire(number) for number, failure in self.failures.items()]
+            body["failures"] = [
+                failure.wire(number, names_targets=number != 9709 or shortage_names == "targets")
+                for number, failure in self.failures.items()
+            ]
         return body

@@ -1,7 +1,8 @@
 """Faults on command: what the next requests to a path get instead of, or besides, an honest answer."""
 
+import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,11 +10,13 @@ from enum import StrEnum
 from typing import Annotated, Any, assert_never
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from local.simulators.apple.errors import error_body
+from local.simulators.apple.events import Doom, Event
 from local.simulators.serving import HangUp
 
+SLOW_PARTS = 20  # a slow body comes in so many
 GARBAGE = b"<html><body>upstream connect error</body></html>"
 
 
@@ -24,7 +27,13 @@ class Answer(StrEnum):
     ERROR = "error"  # `status` with Apple's error body for `error_number`
     GARBAGE = "garbage"  # `status` with a body that is no JSON
     TRUNCATED = "truncated"  # `status` with the first half of the honest JSON
+    SLOW_BODY = "slow_body"  # the honest answer, its body dripping in for `seconds`
     NOTHING = "nothing"  # the connection closes without a byte: with `seconds` a timeout
+    FAILED = "failed"  # honest, but the tasks of `targets` (without: all) fail with `error_number`
+    STUCK = "stuck"  # honest, but the event stays PENDING for ever
+
+
+HONEST_WORK = frozenset({Answer.HONEST, Answer.SLOW_BODY, Answer.FAILED, Answer.STUCK})
 
 
 class RetryAfterForm(StrEnum):
@@ -40,7 +49,9 @@ class Fault:
 
     `path` is relative to the base, such as `assets/associate`, or `*`; `uid` None means every library. The
     first `skip` matching requests stay honest, the next `times` get the fault. An honest answer is always
-    accepted: nothing could be said honestly about work that was not done.
+    accepted: nothing could be said honestly about work that was not done. With `old_connections` only requests
+    meet it that come on connections opened before the fault was scripted: Apple's service has moved, and who
+    connects anew finds it.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it from the class
@@ -56,16 +67,33 @@ class Fault:
     error_number: int = 9603
     retry_after_seconds: int | None = None
     retry_after_form: RetryAfterForm = RetryAfterForm.SECONDS
+    targets: tuple[str, ...] = ()
+    old_connections: bool = False
+    scripted_at: float = 0.0  # seconds of the loop's clock; set when it is scripted
 
     def does_the_work(self) -> bool:
         """Tell whether the request is worked before it is answered falsely."""
-        return self.accepted or self.answer is Answer.HONEST
+        return self.accepted or self.answer in HONEST_WORK
+
+    def curse(self, event: Event) -> None:
+        """Let an event that this request leaves behind fail, or never begin."""
+        event.stuck = self.answer is Answer.STUCK
+        if self.answer is Answer.FAILED:
+            event.doom = Doom(self.error_number, frozenset(self.targets))
+
+    def meets(self, path: str, uid: str | None, *, opened_at: float) -> bool:
+        """Tell whether a request is one of those it is scripted for; `opened_at` is its connection's time."""
+        if self.path not in {"*", path} or self.uid not in {None, uid}:
+            return False
+        return not self.old_connections or opened_at < self.scripted_at
 
     def respond(self, honest: Response) -> Response:
         """Make the response to send in the place of `honest`."""
         match self.answer:
-            case Answer.HONEST:
+            case Answer.HONEST | Answer.FAILED | Answer.STUCK:
                 return honest
+            case Answer.SLOW_BODY:
+                return _drip(honest, self.seconds)
             case Answer.ERROR:
                 content = json.dumps(error_body(self.error_number)).encode()
             case Answer.GARBAGE:
@@ -93,9 +121,14 @@ class FaultScript:
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
-    def add(self, faults: Iterable[Fault]) -> None:
-        """Append to the script."""
-        self._faults.extend(faults)
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._faults)
+
+    def add(self, faults: Iterable[Fault], *, now: float) -> None:
+        """Append to the script at `now`, seconds of the loop's clock."""
+        for fault in faults:
+            fault.scripted_at = now
+            self._faults.append(fault)
 
     def clear(self) -> None:
         """From now on everything is honest."""
@@ -105,10 +138,10 @@ class FaultScript:
         """List what is still to come: path, answer and how many times."""
         return [{"path": fault.path, "answer": fault.answer, "times": fault.times} for fault in self._faults]
 
-    def take(self, path: str, uid: str | None) -> Fault | None:
+    def take(self, path: str, uid: str | None, *, opened_at: float) -> Fault | None:
         """Use up one fault for this request; None where it is to be served honestly."""
         for fault in self._faults:
-            if fault.path not in {"*", path} or fault.uid not in {None, uid}:
+            if not fault.meets(path, uid, opened_at=opened_at):
                 continue
             if fault.skip:
                 fault.skip -= 1
@@ -118,3 +151,17 @@ class FaultScript:
                 self._faults.remove(fault)
             return fault
         return None
+
+
+def _drip(honest: Response, seconds: float) -> Response:
+    """Send an answer's head at once and its body in parts."""
+    body = bytes(honest.body)
+    size = max(1, -(-len(body) // SLOW_PARTS))
+
+    async def parts() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), size):
+            await asyncio.sleep(seconds / SLOW_PARTS)
+            yield body[start : start + size]
+
+    headers = {"Content-Length": str(len(body))}
+    return StreamingResponse(parts(), honest.status_code, headers, media_type="application/json")

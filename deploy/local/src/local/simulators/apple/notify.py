@@ -3,31 +3,41 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from local.simulators.apple.events import Event, Slice
-from local.simulators.apple.library import AssetKey, Library, Subscription
+from local.simulators.apple.assets import Asset, AssetKey
+from local.simulators.apple.library import Library, Subscription
+from local.simulators.apple.users import User
 from local.simulators.apple.world import World
 
-TYPES = ("ASSET_MANAGEMENT", "ASSET_COUNT", "TEST_NOTIFICATION")
+TYPES = (
+    "ASSET_MANAGEMENT",
+    "ASSET_COUNT",
+    "SUBSCRIPTION_MANAGEMENT",
+    "SUBSCRIPTION_COUNT",
+    "TEST_NOTIFICATION",
+    "UNLIMITED_ASSET",
+    "USER_ASSOCIATED",
+    "USER_MANAGEMENT",
+)
 MAX_ELEMENTS = 100  # per notification
 CALLS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One call to come. Its content is built when it is sent: thousands may wait for a slow receiver."""
+    """One call to come."""
 
     notification_id: str
     type: str
     uid: str
     subscription: Subscription
-    content: Callable[[], Mapping[str, Any]]
+    content: Mapping[str, Any]
 
 
 class Notifier:
@@ -60,42 +70,55 @@ class Notifier:
     async def test(self, uid: str, subscription: Subscription) -> bool:
         """Call a subscriber to be and tell whether it answered with a 2xx."""
         return await self._call(
-            Notification(self._world.new_id(), "TEST_NOTIFICATION", uid, subscription, dict)
+            Notification(self._world.new_id(), "TEST_NOTIFICATION", uid, subscription, {})
         )
+
+    def wanted(self, library: Library, kind: str) -> bool:
+        """Tell whether anybody subscribed to this type."""
+        return bool(library.subscription.url) and kind in library.subscription.types
 
     def tell_counts(self, library: Library, key: AssetKey, delta: int) -> None:
         """Tell how many more (or fewer) licenses of an asset are owned now."""
-        self._send(library, "ASSET_COUNT", lambda: {**key.wire(), "countDelta": delta})
+        self.tell(library, "ASSET_COUNT", {**key.wire(), "countDelta": delta})
 
-    def tell_slice(
-        self, library: Library, event: Event, part: Slice, *, error: Mapping[str, Any] | None
-    ) -> None:
-        """Tell what became of at most 100 targets of an event: one result for all of them."""
+    def tell_unlimited(self, library: Library, asset: Asset) -> None:
+        """Tell that an asset became unlimited, or ceased to be. Apple does not document what is told."""
+        told = {**asset.key.wire(), "unlimited": asset.unlimited}
+        self.tell(library, "UNLIMITED_ASSET", told if self._world.knobs.unlimited_payload == "asset" else {})
 
-        def content() -> Mapping[str, Any]:
-            row = part.asset.key.wire()
-            body = {
-                "type": event.type,
-                "result": "FAILURE" if error else "SUCCESS",
-                "eventId": event.event_id,
-                "assignments": [{**row, part.kind: target} for target in part.targets],
-            }
-            return {**body, "error": error} if error else body
+    def tell_associated(self, library: Library, user: User) -> None:
+        """Tell that somebody accepted an invitation."""
+        row = {**user.wire(), "inviteCode": user.invite_code}
+        self.tell(library, "USER_ASSOCIATED", {"associatedUsers": [row]})
 
-        self._send(library, "ASSET_MANAGEMENT", content)
-
-    def _send(self, library: Library, kind: str, content: Callable[[], Mapping[str, Any]]) -> None:
-        subscription = library.subscription
-        if not subscription.url or kind not in subscription.types:
+    def tell(self, library: Library, kind: str, content: Mapping[str, Any]) -> None:
+        """Tell a library's subscriber, if it wants to know, and unless the dice lose it."""
+        if not self.wanted(library, kind):
             return
-        notification = Notification(self._world.new_id(), kind, library.uid, subscription, content)
-        task = asyncio.create_task(self._deliver(notification))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        notification = Notification(self._world.new_id(), kind, library.uid, library.subscription, content)
+        for _ in range(self._copies()):
+            task = asyncio.create_task(self._deliver(notification, self._wait()))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, notification: Notification) -> None:
-        for wait in (0.0, *self._world.knobs.notification_retry_seconds):
-            await asyncio.sleep(wait)
+    def _copies(self) -> int:
+        knobs, dice = self._world.knobs, self._world.dice
+        if knobs.notification_loss and dice.chance() < knobs.notification_loss:
+            self._world.notifications["lost"] += 1
+            return 0
+        if knobs.notification_doubling and dice.chance() < knobs.notification_doubling:
+            self._world.notifications["doubled"] += 1
+            return 2
+        return 1
+
+    def _wait(self) -> float:
+        knobs = self._world.knobs
+        disorder = knobs.notification_disorder_seconds
+        return knobs.notification_delay_seconds + (disorder and disorder * self._world.dice.chance())
+
+    async def _deliver(self, notification: Notification, first_wait: float) -> None:
+        for wait in (first_wait, *self._world.knobs.notification_retry_seconds):
+            await self._world.clock.sleep(wait)
             async with self._slots:
                 if await self._call(notification):
                     self._world.notifications["delivered"] += 1
@@ -108,7 +131,7 @@ class Notifier:
             "notificationId": notification.notification_id,
             "notificationType": notification.type,
             "uId": notification.uid,
-            "notification": notification.content(),
+            "notification": notification.content,
         }
         try:
             response = await self._client.post(

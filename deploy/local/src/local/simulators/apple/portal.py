@@ -1,9 +1,12 @@
-"""What people do in Apple's portal: open a library, buy, transfer and refund licenses, download tokens."""
+"""What people do in Apple's portal: open a library, buy, transfer and refund licenses, change what an asset is."""
 
 from dataclasses import replace
 
-from local.simulators.apple.library import Asset, AssetKey, AssignedOnRefund, CountError, HolderKind, Library
+from local.simulators.apple.assets import Asset, AssetKey, AssignedOnRefund, CountError, nobody
+from local.simulators.apple.events import UserWish
+from local.simulators.apple.library import Library
 from local.simulators.apple.notify import Notifier
+from local.simulators.apple.working import register, tie
 from local.simulators.apple.world import World
 
 
@@ -14,33 +17,45 @@ class Portal:
         self._world = world
         self._notifier = notifier
 
-    def open_library(self, *, uid: str | None, country: str, platform: str, location_name: str) -> Library:
-        """Begin an empty library; without a `uid` one is minted. Raises `CountError` where it exists."""
-        uid = uid or self._world.new_id()
-        if uid in self._world.libraries:
-            raise CountError(f"the library {uid} exists")
-        library = Library(uid, country, platform, location_name, self._world.new_id())
-        self._world.libraries[uid] = library
+    def open_library(self, library: Library) -> Library:
+        """Begin an empty library; one without a `uid` gets one. Raises `CountError` where it exists."""
+        library.uid = library.uid or self._world.new_id()
+        if library.uid in self._world.libraries:
+            raise CountError(f"the library {library.uid} exists")
+        self._world.libraries[library.uid] = library
+        self._world.touch(library)
         return library
+
+    def know_user(self, library: Library, client_user_id: str) -> None:
+        """Have a user who is associated already, with an account of its own."""
+        scene = self._world.begin(library)
+        tie(register(UserWish(client_user_id), scene), f"{client_user_id}@people.example", scene)
 
     def buy(self, library: Library, asset: Asset, count: int) -> None:
         """Own `count` licenses more of an asset, which the library may not have had until now."""
+        self._world.touch(library)
         library.assets.setdefault(asset.key, asset).total += count
-        self._changed(library, asset.key, count)
+        self._tell(library, asset.key, count)
 
     def refund(self, library: Library, key: AssetKey, count: int, *, assigned: AssignedOnRefund) -> None:
         """Own `count` licenses less. Raises `CountError` where the policy for assigned ones forbids it."""
-        library.assets[key].refund(count, assigned=assigned)
-        self._changed(library, key, -count)
+        self._world.touch(library)
+        library.assets[key].refund(count, assigned=assigned, at=library.revision)
+        self._tell(library, key, -count)
 
     def transfer(self, source: Library, target: Library, key: AssetKey, count: int) -> None:
         """Move licenses that nobody holds to another library. Raises `CountError` where too few are free."""
         asset = source.assets[key]
         self.refund(source, key, count, assigned=AssignedOnRefund.REFUSE)
-        empty = replace(asset, total=0, retired=0, holders={kind: {} for kind in HolderKind})
+        empty = replace(asset, total=0, holders=nobody(), former=nobody(), kept={})
         self.buy(target, empty, count)
 
-    def _changed(self, library: Library, key: AssetKey, delta: int) -> None:
+    def set_unlimited(self, library: Library, asset: Asset, *, unlimited: bool) -> None:
+        """Make a free asset unlimited, or go back to counting what was bought."""
         self._world.touch(library)
+        asset.unlimited = unlimited
+        self._notifier.tell_unlimited(library, asset)
+
+    def _tell(self, library: Library, key: AssetKey, delta: int) -> None:
         if delta:
             self._notifier.tell_counts(library, key, delta)

@@ -1,131 +1,133 @@
-"""Apple's lists: filters, zero-based pages, and the service's description of itself."""
+"""Apple's lists: assets, assignments and users, filtered and paged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
-from local.simulators.apple.errors import ERRORS, AppleError
-from local.simulators.apple.library import (
-    Asset,
-    AssignmentFilter,
-    Library,
-    ProductType,
-    Quality,
-    count_assignments,
-    slice_assignments,
+from local.simulators.apple.assets import Asset, ProductType, Quality
+from local.simulators.apple.assignments import AssignmentFilter, count_assignments, slice_assignments
+from local.simulators.apple.library import Library
+from local.simulators.apple.paging import (
+    Query,
+    read_choice,
+    read_flag,
+    read_number,
+    read_page,
+    read_since,
 )
-from local.simulators.apple.notify import TYPES
+from local.simulators.apple.settings import Knobs
+from local.simulators.apple.users import User, UserStatus
 
-Query = Mapping[str, str]
-
-PATHS = {
-    "clientConfig": "client/config",
-    "getAssets": "assets",
-    "getAssignments": "assignments",
-    "associateAssets": "assets/associate",
-    "disassociateAssets": "assets/disassociate",
-    "eventStatus": "status",
-}
+Answer = dict[str, Any]
 
 
-def service_config(base_url: str, limits: Mapping[str, int]) -> dict[str, Any]:
-    """Answer `service/config`; the URLs are under the base that the caller used."""
-    return {
-        "errorCodes": [
-            {"errorNumber": number, "errorMessage": message} for number, (_, message) in ERRORS.items()
-        ],
-        "limits": dict(limits),
-        "notificationTypes": list(TYPES),
-        "urls": {name: f"{base_url}/{path}" for name, path in PATHS.items()},
-    }
+def list_assets(library: Library, query: Query, *, knobs: Knobs) -> Answer:
+    """Answer a page of `assets`, documentation "Get Assets". The filters are all of its query parameters.
 
-
-def list_assets(library: Library, query: Query, *, page_size: int) -> dict[str, Any]:
-    """Answer a page of `assets`. Filters: adamId, pricingParam, productType, revocable, deviceAssignable.
-
-    Raises `AppleError` 9602 for a value that is none, 9650 for a page beyond the last.
+    With `unlimited=true` unlimited assets are rows of `unlimitedAssets`, with `false` they are left out;
+    both lists are paged as one. Raises `AppleError` 9602 for a value that is none, 9650 for a page beyond
+    the last.
     """
-    wanted = {
-        "adamId": query.get("adamId"),
-        "pricingParam": _choice(query, "pricingParam", Quality),
-        "productType": _choice(query, "productType", ProductType),
-        "revocable": _flag(query, "revocable"),
-        "deviceAssignable": _flag(query, "deviceAssignable"),
-    }
-    found = [asset for asset in library.assets.values() if _matches(asset, wanted)]
-    page = _page(query, total=len(found), size=page_size)
-    rows = [asset.wire() for asset in found[page * page_size : (page + 1) * page_size]]
-    return _paged("assets", rows, page=page, total=len(found), size=page_size) | {
-        "versionId": library.version_id
-    }
+    unlimited = read_flag(query, "unlimited")
+    wanted = _asset_filter(query)
+    found = [
+        asset
+        for asset in library.assets.values()
+        if wanted(asset) and not (asset.unlimited and unlimited is False)
+    ]
+    page = read_page(query, total=len(found), size=knobs.page_size)
+    part = found[page.start : page.start + page.size]
+    apart = [asset for asset in part if asset.unlimited and unlimited]
+    full = knobs.unlimited_available == "full"
+    body: Answer = {"assets": [asset.wire(full=full) for asset in part if asset not in apart]}
+    if unlimited:
+        body["unlimitedAssets"] = [asset.wire_unlimited() for asset in apart]
+    return body | page.wire(rows=len(part), version_id=library.version_id)
 
 
-def list_assignments(library: Library, query: Query, *, page_size: int) -> dict[str, Any]:
-    """Answer a page of `assignments`. Filters: adamId, pricingParam, serialNumber, clientUserId.
+def list_assignments(library: Library, query: Query, *, knobs: Knobs) -> Answer:
+    """Answer a page of `assignments`, documentation "Get Assignments".
 
-    Raises `AppleError` 9602 for a value that is none, 9650 for a page beyond the last.
+    Raises `AppleError` 9602 for a value that is none, 9650 for a page beyond the last, 9721 for a version
+    that is none of this library's.
     """
     wanted = AssignmentFilter(
-        adam_id=query.get("adamId"),
-        quality=_choice(query, "pricingParam", Quality),
-        serial=query.get("serialNumber"),
-        user=query.get("clientUserId"),
+        adam_id=query.get("adamId") or None,
+        quality=read_choice(query, "pricingParam", Quality),
+        serial=query.get("serialNumber") or None,
+        user=query.get("clientUserId") or None,
+        since=read_since(query, library),
+        removals=knobs.removals_in_delta == "listed",
+        active_users_only=bool(read_flag(query, "excludeInactiveUsers")),
     )
-    total = count_assignments(library, wanted)
-    page = _page(query, total=total, size=page_size)
-    rows = slice_assignments(library, wanted, page * page_size, page_size)
-    return _paged("assignments", rows, page=page, total=total, size=page_size) | {
-        "versionId": library.version_id
+    with_users = bool(read_flag(query, "includeUserState"))
+    page = read_page(query, total=count_assignments(library, wanted), size=knobs.page_size)
+    rows = slice_assignments(library, wanted, page.start, page.size, with_users=with_users)
+    return {"assignments": rows} | page.wire(rows=len(rows), version_id=library.version_id)
+
+
+def list_users(library: Library, query: Query, *, knobs: Knobs) -> Answer:
+    """Answer a page of `users`, documentation "Get Users". Raises `AppleError` as `list_assignments` does."""
+    wanted = _user_filter(library, query, knobs)
+    client_user_id = query.get("clientUserId")
+    records = library.users.of(client_user_id) if client_user_id else library.users
+    found = [user for user in records if wanted(user)]
+    page = read_page(query, total=len(found), size=knobs.page_size)
+    rows = [user.wire() for user in islice(found, page.start, page.start + page.size)]
+    return {"users": rows} | page.wire(rows=len(rows), version_id=library.version_id)
+
+
+def _asset_filter(query: Query) -> Callable[[Asset], bool]:
+    equal = {
+        "adam_id": query.get("adamId") or None,
+        "quality": read_choice(query, "pricingParam", Quality),
+        "product_type": read_choice(query, "productType", ProductType),
+        "revocable": read_flag(query, "revocable"),
+        "device_assignable": read_flag(query, "deviceAssignable"),
     }
+    bounds = [
+        read_number(query, f"{edge}{count}Count")
+        for count in ("Available", "Assigned")
+        for edge in ("min", "max")
+    ]
 
-
-def _matches(asset: Asset, wanted: Mapping[str, object]) -> bool:
-    row = asset.wire()
-    return all(value is None or row[field] == value for field, value in wanted.items())
-
-
-def _choice(query: Query, name: str, allowed: type[Quality] | type[ProductType]) -> str | None:
-    value = query.get(name)
-    if value is not None and value not in set(allowed):
-        raise AppleError(9602, detail=name)
-    return value
-
-
-def _flag(query: Query, name: str) -> bool | None:
-    match query.get(name):
-        case None:
-            return None
-        case "true":
-            return True
-        case "false":
+    def wanted(asset: Asset) -> bool:
+        said = {
+            "adam_id": asset.key.adam_id,
+            "quality": asset.key.quality,
+            "product_type": asset.product_type,
+            "revocable": asset.revocable,
+            "device_assignable": asset.device_assignable,
+        }
+        if any(value is not None and said[name] != value for name, value in equal.items()):
             return False
-        case _:
-            raise AppleError(9602, detail=name)
+        least_free, most_free, least_given, most_given = bounds
+        return _between(asset.available, least_free, most_free) and _between(
+            asset.assigned, least_given, most_given
+        )
+
+    return wanted
 
 
-def _page(query: Query, *, total: int, size: int) -> int:
-    text = query.get("pageIndex", "0")
-    if not (text.isascii() and text.isdigit()):
-        raise AppleError(9602 if not text.startswith("-") else 9650, detail="pageIndex")
-    page = int(text)
-    if page >= _pages(total, size):
-        raise AppleError(9650)
-    return page
+def _between(count: int, least: int | None, most: int | None) -> bool:
+    return (least is None or least <= count) and (most is None or count <= most)
 
 
-def _pages(total: int, size: int) -> int:
-    """Count the pages: an empty list has one, which is empty."""
-    return max(1, -(-total // size))
+def _user_filter(library: Library, query: Query, knobs: Knobs) -> Callable[[User], bool]:
+    since = read_since(query, library)
+    active_only, retired_only = read_flag(query, "activeOnly"), read_flag(query, "retiredOnly")
+    account = None
+    if knobs.undocumented_filters:
+        account = query.get("managedAppleId")
+        active_only = active_only or query.get("includeRetired") in {"0", "false"}
 
+    def wanted(user: User) -> bool:
+        if since is not None and user.revision <= since:
+            return False
+        if active_only and not user.active:
+            return False
+        if retired_only and user.status is not UserStatus.RETIRED:
+            return False
+        return account is None or user.account == account
 
-def _paged(
-    name: str, rows: Sequence[Mapping[str, Any]], *, page: int, total: int, size: int
-) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        name: rows,
-        "currentPageIndex": page,
-        "size": len(rows),
-        "totalPages": _pages(total, size),
-    }
-    if page + 1 < body["totalPages"]:
-        body["nextPageIndex"] = page + 1
-    return body
+    return wanted

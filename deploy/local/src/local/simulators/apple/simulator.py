@@ -3,11 +3,19 @@
 import asyncio
 from typing import Self
 
-from local.simulators.apple.admin import AdminDoor
+from local.simulators.apple.admin import build_admin_door
+from local.simulators.apple.admin.people import People
+from local.simulators.apple.admin.shop import Shop
+from local.simulators.apple.admin.ways import Ways
+from local.simulators.apple.door import build_door
+from local.simulators.apple.invitations import Invitations
+from local.simulators.apple.legacy import Legacy
+from local.simulators.apple.metadata import Metadata
 from local.simulators.apple.notify import Notifier
 from local.simulators.apple.portal import Portal
+from local.simulators.apple.service_config import BASE
 from local.simulators.apple.settings import AppleSettings
-from local.simulators.apple.wire import BASE, Wire
+from local.simulators.apple.wire import Wire
 from local.simulators.apple.worker import Worker
 from local.simulators.apple.world import World
 from local.simulators.serving import HOST, Serving
@@ -25,17 +33,22 @@ class AppleSimulator:
         settings = self._settings
         self._notifier = Notifier(self.world, trust_ca_file=settings.trust_ca_file)
         self._worker = Worker(self.world, self._notifier)
-        portal = Portal(self.world, self._notifier)
+        invitations = Invitations(self.world, self._notifier)
         wire = Wire(self.world, self._worker, self._notifier)
-        admin = AdminDoor(self.world, portal, self._worker, self._notifier)
+        door = build_door(wire, Legacy(self.world), Metadata(self.world), invitations)
+        admin = build_admin_door(
+            Shop(self.world, Portal(self.world, self._notifier)),
+            People(self.world, invitations),
+            Ways(self.world, self._worker, self._notifier),
+        )
         await self._notifier.start()
         self._door = await Serving.start(
-            wire.app(),
+            door,
             port=settings.port,
             certificate_file=settings.certificate_file,
             key_file=settings.key_file,
         )
-        self._admin_door = await Serving.start(admin.app(), port=settings.admin_port)
+        self._admin_door = await Serving.start(admin, port=settings.admin_port)
 
     async def stop(self) -> None:
         """Close both doors; open events and unsent notifications are given up."""

@@ -2,9 +2,11 @@
 
 import asyncio
 
-from local.simulators.apple.events import NOT_ENOUGH_LICENSES, Event, EventType, Failure, Slice
+from local.simulators.apple.errors import AppleError
+from local.simulators.apple.events import ASSET_EVENTS, Event, EventStatus, EventType, Failure, Slice
 from local.simulators.apple.library import Library
 from local.simulators.apple.notify import MAX_ELEMENTS, Notifier
+from local.simulators.apple.working import Failed, Row, work
 from local.simulators.apple.world import World
 
 
@@ -21,9 +23,21 @@ class Worker:
     def accept(self, library: Library, event: Event) -> None:
         """Take an event; it is PENDING until the worker is through with it."""
         self._world.events[event.event_id] = event
+        if event.stuck:
+            return
         task = asyncio.create_task(self._work(library, event))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def status(self, library: Library, event_id: str) -> Event:
+        """Find an event of a library. Raises `AppleError` 9708, also for one that ended too long ago."""
+        event = self._world.events.get(event_id)
+        life = self._world.knobs.event_life_seconds
+        if event is None or event.uid != library.uid:
+            raise AppleError(9708)
+        if life and event.ended_at is not None and event.ended_at + life <= self._world.clock.seconds():
+            raise AppleError(9708)
+        return event
 
     def heed_knobs(self) -> None:
         """Begin or cease to hold events, as the knobs say."""
@@ -32,6 +46,12 @@ class Worker:
         else:
             self._gate.set()
 
+    def resume(self) -> None:
+        """Go on with all events that are open and that nobody works."""
+        for event in self._world.events.values():
+            if event.open:
+                self.accept(self._world.libraries[event.uid], event)
+
     async def stop(self) -> None:
         """Leave open events as they are."""
         for task in self._tasks:
@@ -39,36 +59,70 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self, library: Library, event: Event) -> None:
-        await asyncio.sleep(self._delay(event.type))
+        await self._world.clock.sleep(self._delay(event.type))
         for part in event.slices(MAX_ELEMENTS):
-            refused = await self._work_slice(library, event, part)
-            self._tell(library, event, part, refused)
-        event.finish()
+            failed, taken = await self._work_slice(library, event, part)
+            self._tell(library, event, part, failed, taken)
+        event.finish(self._world.clock.seconds())
 
-    async def _work_slice(self, library: Library, event: Event, part: Slice) -> list[str]:
-        """Work all targets at once, or one by one where each takes its time, and answer those that failed."""
+    async def _work_slice(self, library: Library, event: Event, part: Slice) -> tuple[Failed, list[Row]]:
+        """Work all targets at once, or one by one where each takes its time; answer who failed and what was taken."""
         pace = self._world.knobs.task_seconds
         size = 1 if pace else MAX_ELEMENTS
-        refused: list[str] = []
+        failed: Failed = {}
+        taken: list[Row] = []
         for start in range(0, len(part.targets), size):
-            await asyncio.sleep(pace)
+            await self._world.clock.sleep(pace)
             await self._gate.wait()
-            refused += event.work(part._replace(targets=part.targets[start : start + size]))
-            self._world.touch(library)
-        return refused
+            scene = self._world.begin(library)
+            now_failed, now_taken = work(
+                event, part._replace(targets=part.targets[start : start + size]), scene
+            )
+            for number, targets in now_failed.items():
+                failed.setdefault(number, []).extend(targets)
+            taken += now_taken
+            if self._world.knobs.report_processing:
+                event.status = EventStatus.PROCESSING
+        return failed, taken
 
-    def _tell(self, library: Library, event: Event, part: Slice, refused: list[str]) -> None:
-        if refused:
-            failure = Failure({part.asset.key: None}, {part.kind: dict.fromkeys(refused)})
-            error = failure.wire(NOT_ENOUGH_LICENSES)
-            self._notifier.tell_slice(library, event, part._replace(targets=refused), error=error)
-        failed = set(refused)
-        done = [target for target in part.targets if target not in failed]
-        if done:
-            self._notifier.tell_slice(library, event, part._replace(targets=done), error=None)
+    def _tell(self, library: Library, event: Event, part: Slice, failed: Failed, taken: list[Row]) -> None:
+        """One notification for what succeeded and one for each error number."""
+        if not self._notifier.wanted(
+            library, "ASSET_MANAGEMENT" if event.type in ASSET_EVENTS else "USER_MANAGEMENT"
+        ):
+            return
+        for number, targets in failed.items():
+            failure = Failure()
+            failure.add(part, targets)
+            error = failure.wire(number, names_targets=self._world.knobs.shortage_names == "targets")
+            self._tell_rows(library, event, _rows(library, event, part, targets), error=error)
+        unlucky = {target for targets in failed.values() for target in targets}
+        done = [target for target in part.targets if target not in unlucky]
+        rows = taken if event.type is EventType.REVOKE else _rows(library, event, part, done)
+        for start in range(0, len(rows), MAX_ELEMENTS):
+            self._tell_rows(library, event, rows[start : start + MAX_ELEMENTS], error=None)
+
+    def _tell_rows(self, library: Library, event: Event, rows: list[Row], *, error: Row | None) -> None:
+        body: Row = {
+            "type": event.type,
+            "result": "SUCCESS" if error is None else "FAILURE",
+            "eventId": event.event_id,
+            "assignments" if event.type in ASSET_EVENTS else "users": rows,
+        }
+        kind = "ASSET_MANAGEMENT" if event.type in ASSET_EVENTS else "USER_MANAGEMENT"
+        self._notifier.tell(library, kind, body if error is None else {**body, "error": error})
 
     def _delay(self, kind: EventType) -> float:
         knobs = self._world.knobs
         if kind is EventType.DISASSOCIATE and knobs.disassociate_delay_seconds is not None:
             return knobs.disassociate_delay_seconds
         return knobs.event_delay_seconds
+
+
+def _rows(library: Library, event: Event, part: Slice, targets: list[str]) -> list[Row]:
+    """Name targets as Apple does: assignments of an asset, bare targets of a revoke, or users."""
+    if event.type in ASSET_EVENTS:
+        base = {} if part.asset is None else part.asset.wire()
+        return [{**base, part.kind: target} for target in targets]
+    users = ((target, library.users.latest(target)) for target in targets)
+    return [{"clientUserId": target} if user is None else user.wire() for target, user in users]

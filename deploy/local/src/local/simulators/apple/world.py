@@ -1,33 +1,21 @@
-"""All that the simulated Apple knows: libraries, tokens, events, and what was asked of it."""
+"""All that the simulated Apple knows: libraries, tokens, events, titles, the time, and what was asked of it."""
 
-import base64
-import json
-import random
-import uuid
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import NamedTuple
 
+from local.simulators.apple.clock import VirtualClock
+from local.simulators.apple.dice import Dice
 from local.simulators.apple.errors import AppleError
 from local.simulators.apple.events import Event
 from local.simulators.apple.faults import FaultScript
-from local.simulators.apple.library import HolderKind, Library
+from local.simulators.apple.library import Library
 from local.simulators.apple.settings import Knobs
+from local.simulators.apple.titles import Title
+from local.simulators.apple.tokens import TOKEN_LIFE, Rights, Token, write_token
+from local.simulators.apple.working import Scene
 
 LOG_LENGTH = 10_000  # requests remembered one by one; the counts are complete
-TOKEN_LIFE = timedelta(days=365)
-
-
-@dataclass(slots=True)
-class Token:
-    """A content token: the text of a .vpptoken file, and what it opens."""
-
-    text: str
-    library: Library
-    expires_at: datetime
-    revoked: bool = False
 
 
 class LoggedRequest(NamedTuple):
@@ -50,88 +38,97 @@ class World:
 
     def reset(self) -> None:
         """Forget everything and begin again."""
-        self._random = random.Random(self._seed)
         self._recent: dict[str, deque[float]] = {}
+        self.dice = Dice(self._seed)
+        self.clock = VirtualClock()
         self.knobs = self._first_knobs
         self.libraries: dict[str, Library] = {}
         self.tokens: dict[str, Token] = {}
         self.events: dict[str, Event] = {}
+        self.titles: dict[str, Title] = {}
+        self.developer_keys: dict[str, str] = {}  # public keys in PEM, by "team key"
         self.faults = FaultScript()
         self.log: deque[LoggedRequest] = deque(maxlen=LOG_LENGTH)
         self.requests: Counter[str] = Counter()  # by "METHOD path"
-        self.notifications: Counter[str] = Counter()  # attempts, delivered, abandoned
+        self.notifications: Counter[str] = Counter()  # attempts, delivered, abandoned, lost, doubled
 
     def new_id(self) -> str:
         """Mint a UUID in its text form, from the seed."""
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        return self.dice.new_id()
 
     def touch(self, library: Library) -> None:
-        """Move the library's version: something in it changed."""
-        library.version_id = self.new_id()
+        """Move the library's version: something in it changes."""
+        library.change(self.new_id(), self.clock.seconds())
 
-    def issue_token(self, library: Library, *, organization: str, life: timedelta = TOKEN_LIFE) -> Token:
+    def begin(self, library: Library) -> Scene:
+        """Move the library's version and set the scene for what changes it."""
+        self.touch(library)
+        return self.scene(library)
+
+    def scene(self, library: Library) -> Scene:
+        """Set the scene for what only looks."""
+        return Scene(library, self.knobs, self.clock.seconds(), self.dice.new_code)
+
+    def issue_token(
+        self,
+        library: Library,
+        *,
+        organization: str,
+        life: timedelta = TOKEN_LIFE,
+        account: str = "",
+        rights: Rights = Rights.ALL,
+    ) -> Token:
         """Make another token for a library; they all speak for the same `uId`."""
-        expires_at = (datetime.now(UTC) + life).replace(microsecond=0)
-        content = {"expDate": apple_time(expires_at), "token": self.new_id(), "orgName": organization}
-        text = base64.b64encode(json.dumps(content).encode()).decode()
-        self.tokens[text] = Token(text, library, expires_at)
+        if self.knobs.new_token_revokes_old:
+            self.revoke_tokens(library)
+        expires_at = (self.clock.now() + life).replace(microsecond=0)
+        text = write_token(self.new_id(), expires_at, organization)
+        self.tokens[text] = Token(text, library, expires_at, account, rights)
         return self.tokens[text]
+
+    def revoke_tokens(self, library: Library) -> None:
+        """Let every token issued so far for a library answer 9625."""
+        for token in self.tokens.values():
+            if token.library is library:
+                token.revoked = True
 
     def token_for(self, authorization: str | None) -> Token:
         """Find the token of an Authorization header, compared byte for byte with what was issued.
 
-        Raises `AppleError` 9601 (no header), 9722 (not `Bearer` and one word), 9622 (no such token), 9625
-        (revoked), 9621 (expired).
+        Raises `AppleError` 9601 (no header), 9722 (not `Bearer` and one word), and those of `valid_token`.
         """
         if authorization is None:
             raise AppleError(9601)
         scheme, _, text = authorization.partition(" ")
-        if scheme != "Bearer" or not text or " " in text:
+        if scheme.lower() != "bearer" or not text or " " in text:
             raise AppleError(9722)
+        return self.valid_token(text)
+
+    def valid_token(self, text: str) -> Token:
+        """Find a token. Raises `AppleError` 9622 (no such token), 9625 (revoked), 9621 (expired)."""
         token = self.tokens.get(text)
         if token is None:
             raise AppleError(9622, status=self.knobs.invalid_token_status)
         if token.revoked:
             raise AppleError(9625)
-        if token.expires_at <= datetime.now(UTC):
+        if token.expires_at <= self.clock.now():
             raise AppleError(9621)
         return token
 
-    def admit(self, library: Library, *, now: float) -> None:
-        """Count a request at `now` (seconds of a steady clock). Raises 9646 above the library's limit."""
+    def admit(self, token: Token, *, now: float) -> None:
+        """Count a request at `now` (seconds of a steady clock). Raises 9646 above the limit of its library or token."""
         if not self.knobs.rate_limit:
             return
         limit = self.knobs.limits["maxRequestPerSecond"]
-        recent = self._recent.setdefault(library.uid, deque())
+        whose = token.library.uid if self.knobs.rate_limit_per == "library" else token.text
+        recent = self._recent.setdefault(whose, deque())
         while recent and recent[0] <= now - 1:
             recent.popleft()
         if len(recent) >= limit:
             raise AppleError(9646)
         recent.append(now)
 
-    def knows_license(self, serial: str, adam_id: str) -> bool:
-        """Tell what a device's App Store would: whether any library gave this device the app."""
-        return any(
-            serial in asset.holders[HolderKind.SERIAL]
-            for library in self.libraries.values()
-            for asset in library.assets.values()
-            if asset.key.adam_id == adam_id
-        )
-
     def record(self, request: LoggedRequest) -> None:
         """Remember an answered request."""
         self.log.append(request)
         self.requests[f"{request.method} {request.path}"] += 1
-
-
-def apple_time(moment: datetime) -> str:
-    """Apple's form of a time: UTC, a numeric offset without colon."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def token_fields(token: Token) -> Mapping[str, Any]:
-    """Make the fields that every answer to a token carries."""
-    fields: dict[str, Any] = {"uId": token.library.uid, "tokenExpirationDate": apple_time(token.expires_at)}
-    if token.library.mdm_info is not None:
-        fields["mdmInfo"] = token.library.mdm_info
-    return fields

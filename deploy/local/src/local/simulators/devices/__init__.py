@@ -1,12 +1,17 @@
 """Apple devices in a box: thousands of iPads and Macs in one process, speaking MDM to any server."""
 
+from local.simulators.devices.content import App, Book
 from local.simulators.devices.fleet import DeviceFleet
-from local.simulators.devices.model import App, Device, Enrollment, Kind
+from local.simulators.devices.kinds import Kind
+from local.simulators.devices.licenses import LicenseCheck, Question
+from local.simulators.devices.model import Channel, Device, Enrollment
 from local.simulators.devices.script import Mischief, Script
-from local.simulators.devices.settings import FleetSettings, LicenseCheck, ProofMode
+from local.simulators.devices.settings import FleetSettings, ProofMode
 
 __all__ = [
     "App",
+    "Book",
+    "Channel",
     "Device",
     "DeviceFleet",
     "Enrollment",
@@ -15,5 +20,6 @@ __all__ = [
     "LicenseCheck",
     "Mischief",
     "ProofMode",
+    "Question",
     "Script",
 ]

@@ -1,38 +1,31 @@
 """The fleet's admin door: create, enroll, wipe, script and watch devices over plain HTTP."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel, Field
 
-from local.simulators.devices.model import Device, Enrollment, Kind
-from local.simulators.devices.script import Mischief, Script
+from local.simulators.devices.admin_bodies import (
+    AuthorizeBody,
+    ClockBody,
+    CreateBody,
+    DeleteAppBody,
+    GetAppBody,
+    LoginBody,
+    LogoutBody,
+    ScriptBody,
+    Selection,
+    SignInBody,
+    describe,
+)
+from local.simulators.devices.kinds import Kind
+from local.simulators.devices.model import Device, Enrollment
+from local.simulators.devices.script import Script
+from local.simulators.devices.trace import Exchange
+from local.simulators.page import add_page
 
 if TYPE_CHECKING:
     from local.simulators.devices.fleet import DeviceFleet
-
-
-class CreateBody(BaseModel):
-    """How many devices of which kind; serial numbers begin with the prefix."""
-
-    count: int = Field(ge=1, le=100_000)
-    kind: Kind = Kind.IOS
-    serial_prefix: Annotated[str, Field(pattern=r"^[A-Z0-9]{1,6}$")] = "BOX"
-
-
-class Selection(BaseModel):
-    """Which devices: those named, else all whose serial number begins with `prefix`."""
-
-    serials: list[str] | None = None
-    prefix: str = ""
-
-
-class ScriptBody(Selection):
-    """A script for the devices selected; an empty one means: behave again."""
-
-    times: dict[Mischief, int] = {}
-    not_now: dict[str, int] = {}
 
 
 class AdminDoor:
@@ -43,7 +36,11 @@ class AdminDoor:
 
     async def create(self, body: CreateBody) -> dict[str, list[str]]:
         """Unpack new devices."""
-        made = self._fleet.create(body.count, kind=body.kind, serial_prefix=body.serial_prefix)
+        made = self._fleet.create(
+            body.count, kind=body.kind, serial_prefix=body.serial_prefix, os_version=body.os_version
+        )
+        for device in made:
+            device.awaits_configuration = body.awaits_configuration
         return {"serials": [device.serial for device in made]}
 
     async def enroll(self, body: Selection) -> dict[str, Any]:
@@ -60,6 +57,14 @@ class AdminDoor:
         """Have users remove the profile."""
         await self._fleet.check_out(self._select(body))
 
+    async def vanish(self, body: Selection) -> None:
+        """Have the profile be gone without a CheckOut."""
+        await self._fleet.vanish(self._select(body))
+
+    async def renew_tokens(self, body: Selection) -> None:
+        """Have devices get other tokens and magics, and tell the server."""
+        await self._fleet.renew_tokens(self._select(body))
+
     async def go_offline(self, body: Selection) -> None:
         """Take devices off the network."""
         await self._fleet.go_offline(self._select(body))
@@ -68,9 +73,48 @@ class AdminDoor:
         """Bring devices back."""
         await self._fleet.go_online(self._select(body))
 
+    async def lock(self, body: Selection) -> None:
+        """Lock screens: NotNow to whatever a locked device puts off."""
+        self._fleet.lock(self._select(body))
+
+    async def unlock(self, body: Selection) -> None:
+        """Unlock screens: who had said NotNow comes again."""
+        self._fleet.lock(self._select(body), locked=False)
+
+    async def log_in(self, body: LoginBody) -> None:
+        """Log a user in, who gets a channel."""
+        devices = self._select(body)
+        await self._fleet.hands.log_in(
+            devices, body.user, account=body.account, of_directory=body.of_directory
+        )
+
+    async def log_out(self, body: LogoutBody) -> None:
+        """Log users out: their channels hear no push."""
+        await self._fleet.hands.log_out(self._select(body), body.user)
+
+    async def sign_in(self, body: SignInBody) -> None:
+        """Sign in to the App Store, or out."""
+        await self._fleet.hands.sign_in(self._select(body), body.account)
+
+    async def authorize(self, body: AuthorizeBody) -> None:
+        """Sign in again to an account-driven enrollment."""
+        self._fleet.authorize(self._select(body), body.bearer)
+
+    async def get_app(self, body: GetAppBody) -> None:
+        """Have users get an app from the store by themselves."""
+        self._fleet.hands.get_app(self._select(body), body.adam_id)
+
+    async def delete_app(self, body: DeleteAppBody) -> None:
+        """Have users delete an app."""
+        self._fleet.hands.delete_app(self._select(body), body.identifier)
+
     async def script(self, body: ScriptBody) -> None:
         """Have devices misbehave."""
         self._fleet.script(self._select(body), Script(Counter(body.times), Counter(body.not_now)))
+
+    async def advance(self, body: ClockBody) -> None:
+        """Put the clock forward."""
+        self._fleet.advance(body.advance_seconds)
 
     async def list_devices(
         self,
@@ -79,8 +123,9 @@ class AdminDoor:
         enrollment: Enrollment | None = None,
     ) -> list[dict[str, Any]]:
         """List devices with their apps and the state of each."""
+        now = self._fleet.clock.now()
         return [
-            self._describe(device)
+            describe(device, now=now)
             for device in self._fleet.devices.values()
             if device.serial.startswith(prefix)
             and kind in {None, device.kind}
@@ -90,20 +135,29 @@ class AdminDoor:
     async def one_device(self, serial: str) -> dict[str, Any]:
         """Answer one device."""
         [device] = self._select(Selection(serials=[serial]))
-        return self._describe(device)
+        return describe(device, now=self._fleet.clock.now())
 
     async def counts(self) -> dict[str, Any]:
         """Answer what was heard and done, and where the devices stand."""
-        apps = [
-            app.status(self._fleet.settings.clock())
-            for device in self._fleet.devices.values()
-            for app in device.apps.values()
-        ]
+        now = self._fleet.clock.now()
+        apps = [app.status(now) for device in self._fleet.devices.values() for app in device.apps.values()]
         return {
             "events": dict(self._fleet.counts),
             "enrollments": Counter(device.enrollment for device in self._fleet.devices.values()),
             "apps": Counter(apps),
         }
+
+    async def trace(self, serial: str | None = None) -> list[Exchange]:
+        """List the newest exchanges, oldest first; `serial` leaves those of one device and its users."""
+        return [
+            exchange
+            for exchange in self._fleet.trace.exchanges
+            if serial is None or exchange.channel.partition(":")[0] == serial
+        ]
+
+    async def invitations(self, after: int = 0) -> list[dict[str, Any]]:
+        """List the invitations that devices show, oldest first; `after` leaves those after a number."""
+        return [shown._asdict() for shown in self._fleet.trace.shown if shown.number > after]
 
     def _select(self, selection: Selection) -> list[Device]:
         devices = self._fleet.devices
@@ -114,27 +168,6 @@ class AdminDoor:
             raise HTTPException(404, f"no such device: {', '.join(unknown[:10])}")
         return [devices[serial] for serial in selection.serials]
 
-    def _describe(self, device: Device) -> dict[str, Any]:
-        now = self._fleet.settings.clock()
-        return {
-            "serial": device.serial,
-            "udid": device.udid,
-            "kind": device.kind,
-            "os_version": device.os_version,
-            "enrollment": device.enrollment,
-            "cause": device.cause,
-            "online": device.online,
-            "apps": [
-                {
-                    "adam_id": app.adam_id,
-                    "identifier": app.identifier,
-                    "managed": app.managed,
-                    "status": app.status(now),
-                }
-                for app in device.apps.values()
-            ],
-        }
-
 
 def admin_door(fleet: "DeviceFleet") -> FastAPI:
     """Build the app; its table of routes stands here."""
@@ -143,14 +176,28 @@ def admin_door(fleet: "DeviceFleet") -> FastAPI:
     app.get("/devices")(door.list_devices)
     app.get("/devices/{serial}")(door.one_device)
     app.get("/counts")(door.counts)
+    app.get("/trace")(door.trace)
+    app.get("/invitations")(door.invitations)
     app.post("/devices", status_code=201)(door.create)
     app.post("/devices/enroll")(door.enroll)
     for path, act in (
         ("/devices/wipe", door.wipe),
         ("/devices/checkout", door.check_out),
+        ("/devices/vanish", door.vanish),
+        ("/devices/renew-tokens", door.renew_tokens),
         ("/devices/offline", door.go_offline),
         ("/devices/online", door.go_online),
+        ("/devices/lock", door.lock),
+        ("/devices/unlock", door.unlock),
+        ("/devices/login", door.log_in),
+        ("/devices/logout", door.log_out),
+        ("/devices/sign-in", door.sign_in),
+        ("/devices/authorize", door.authorize),
+        ("/devices/get-app", door.get_app),
+        ("/devices/delete-app", door.delete_app),
         ("/devices/script", door.script),
+        ("/clock", door.advance),
     ):
         app.post(path, status_code=204)(act)
+    add_page(app)
     return app

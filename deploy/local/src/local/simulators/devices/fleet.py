@@ -1,25 +1,33 @@
 """The fleet: makes devices, enrolls them, wakes them when APNs has their magic, and lets them misbehave."""
 
 import asyncio
-import secrets
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Self
 
 from local.simulators.devices.admin import admin_door
+from local.simulators.devices.commands.moments import is_locked, seconds_of_night
 from local.simulators.devices.courier import courier_to
+from local.simulators.devices.dice import Dice
+from local.simulators.devices.enrolling import Enroller
 from local.simulators.devices.errands import Errands
-from local.simulators.devices.licenses import license_check
-from local.simulators.devices.model import Device, Enrollment, Kind
-from local.simulators.devices.proof import Proof, by_header, by_signature
+from local.simulators.devices.hands import Hands
+from local.simulators.devices.kinds import TRAITS, Kind
+from local.simulators.devices.licenses import AppStore, license_check
+from local.simulators.devices.model import Channel, Device, Enrollment
 from local.simulators.devices.script import Script
 from local.simulators.devices.session import Session
-from local.simulators.devices.settings import FleetSettings, ProofMode
-from local.simulators.devices.wire import SentAwayError, ServerTroubleError, Wire
+from local.simulators.devices.settings import FleetSettings
+from local.simulators.devices.times import Clock
+from local.simulators.devices.tokens import Tokens, in_hex
+from local.simulators.devices.trace import Trace
+from local.simulators.devices.trouble import SentAwayError, ServerTroubleError, SignInNeededError
+from local.simulators.devices.wire import Wire
 from local.simulators.serving import HOST, Serving
 
 SERIAL_LENGTH = 12
+LONGEST_NAP_SECONDS = 3600.0  # between two looks whether the night is over
 
 
 class DeviceFleet:
@@ -28,29 +36,36 @@ class DeviceFleet:
     def __init__(self, settings: FleetSettings) -> None:
         self.settings = settings
         self.devices: dict[str, Device] = {}
-        self.counts: Counter[str] = Counter()
-        self._by_token: dict[str, Device] = {}
+        self.clock = Clock(settings.clock)
+        self.trace = Trace(settings.trace_length)
         self._numbers: Counter[str] = Counter()  # the last serial number given, by prefix
+        self._morning: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Open the line to APNs and the admin door. Raises `TimeoutError` when APNs does not answer."""
         settings = self.settings
-        self._wire = Wire(settings)
-        check = license_check(settings.license_check, self._wire.client)
-        self._session = Session(settings, self._wire, check, self.counts)
+        self.wire = Wire(settings)
+        store = AppStore(license_check(settings.license_check, self.wire.client, clock=self.clock.now))
+        self._session = Session(settings, self.wire, store, self.trace, self.clock)
         self._errands = Errands(self._visit, workers=settings.connections)
         name = f"fleet-{uuid.uuid4()}"
         self._courier = courier_to(settings.apns, topic=settings.topic, name=name, wake=self.wake)
+        self._tokens = Tokens(self._courier, Dice(settings.seed))
+        self._enroller = Enroller(settings, self.wire, self._tokens, self.trace)
+        self.hands = Hands(settings, self.clock, self._enroller, self._tokens, store)
         await self._courier.start()
         self._errands.start()
         self._admin = await Serving.start(admin_door(self), port=settings.admin_port)
+        self._wait_for_morning()
 
     async def stop(self) -> None:
         """Close both, break off what runs."""
+        if self._morning is not None:
+            self._morning.cancel()
         await self._admin.stop()
         await self._courier.stop()
         await self._errands.stop()
-        await self._wire.close()
+        await self.wire.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -64,15 +79,28 @@ class DeviceFleet:
         """Where stories and tests create, wipe and watch devices."""
         return f"http://{HOST}:{self._admin.port}"
 
-    def create(self, count: int, *, kind: Kind = Kind.IOS, serial_prefix: str = "BOX") -> list[Device]:
-        """Unpack new devices; serial numbers are the prefix and a number, 12 characters in all."""
-        version = self.settings.mac_version if kind is Kind.MAC else self.settings.ios_version
+    @property
+    def counts(self) -> Counter[str]:
+        """How often everything happened."""
+        return self.trace.counts
+
+    def create(
+        self, count: int, *, kind: Kind = Kind.IOS, serial_prefix: str = "BOX", os_version: str | None = None
+    ) -> list[Device]:
+        """Unpack new devices; serial numbers are the prefix and a number, 12 characters in all.
+
+        Who enrolls with an account is signed in to the store with it: `<serial number>@accounts.example`.
+        """
+        newest = self.settings.mac_version if TRAITS[kind].is_mac else self.settings.ios_version
         width = SERIAL_LENGTH - len(serial_prefix)
         made = []
         for _ in range(count):
             self._numbers[serial_prefix] += 1
             serial = f"{serial_prefix}{self._numbers[serial_prefix]:0{width}d}"
-            made.append(Device(serial, kind, version))
+            device = Device(serial, kind, os_version or newest)
+            if device.traits.account_driven:
+                device.channel.account = f"{serial.lower()}@accounts.example"
+            made.append(device)
         self.devices |= {device.serial: device for device in made}
         return made
 
@@ -82,119 +110,132 @@ class DeviceFleet:
         The token is registered at APNs before the server hears of it. A device that is offline is refused. One
         that is enrolled loses its former profile first, with the apps that go with it, and no CheckOut is heard.
         """
-        await self._forget_tokens(devices)
-        for device in devices:
-            if device.enrollment is Enrollment.ENROLLED:
-                device.leave(Enrollment.NEW, None)
-            device.token, device.magic = secrets.token_bytes(32), str(uuid.uuid4()).upper()
-            self._by_token[device.token.hex()] = device
-        await self._courier.register([device.token.hex() for device in devices if device.token])
-        await self._each(devices, self._enroll)
+        await self._enroller.prepare(devices)
+        await self._each(devices, self._enroller.enroll)
         return [device for device in devices if device.enrollment is Enrollment.REFUSED]
 
     async def check_out(self, devices: Sequence[Device]) -> None:
         """Have the users remove the profile: one CheckOut, heard or not, and the device is on its own."""
-        await self._each([d for d in devices if d.enrollment is Enrollment.ENROLLED], self._check_out)
+        await self._each(_enrolled(devices), self._enroller.check_out)
+
+    async def vanish(self, devices: Sequence[Device]) -> None:
+        """Have profiles be gone without a CheckOut, as when a Mac is restored; APNs answers 410."""
+
+        async def leave(device: Device) -> None:
+            await self._enroller.leave(device, Enrollment.CHECKED_OUT, "without a word")
+            self.trace.add(device.serial, "vanish")
+
+        await self._each(_enrolled(devices), leave)
 
     async def wipe(self, devices: Sequence[Device]) -> None:
         """Erase devices; nobody is told but APNs, which answers 410 for their tokens from now on."""
-        await self._forget_tokens(devices)
+        await self._tokens.forget(_channels(devices))
         for device in devices:
             device.wipe()
+            self.trace.add(device.serial, "wipe")
+
+    async def renew_tokens(self, devices: Sequence[Device]) -> None:
+        """Give all channels another token and magic, and tell the server: the former answer 410."""
+        await self._each(_enrolled(devices), self._enroller.renew)
 
     async def go_offline(self, devices: Sequence[Device]) -> None:
         """Take devices off the network: no pushes, no connections."""
         for device in devices:
             device.online = False
-        await self._courier.go_offline(_tokens(devices))
+        await self._courier.go_offline(in_hex(_channels(devices)))
 
     async def go_online(self, devices: Sequence[Device]) -> None:
         """Bring devices back: they hear the stored push, and bring an unheard report by themselves."""
         for device in devices:
             device.online = True
-            if device.held_report is not None:
-                self._errands.ask(device)
-        await self._courier.go_online(_tokens(devices))
+            self._bring_reports(device)
+        await self._courier.go_online(in_hex(_channels(devices)))
+
+    def lock(self, devices: Iterable[Device], *, locked: bool = True) -> None:
+        """Lock screens, or unlock them: then whoever had said NotNow last comes again."""
+        for device in devices:
+            device.locked = locked
+        if not locked:
+            self._wake_refused()
+
+    def authorize(self, devices: Iterable[Device], bearer: str) -> None:
+        """Sign in again to an account-driven enrollment; unheard reports go out with the new token."""
+        for device in devices:
+            device.bearer, device.cause = bearer, None
+            self._bring_reports(device)
 
     def script(self, devices: Iterable[Device], script: Script | None) -> None:
         """Give each device its own copy of a script, or none."""
         for device in devices:
             device.script = script.copy() if script is not None else None
 
+    def advance(self, seconds: float) -> None:
+        """Put the clock forward; where that ends the night, whoever had said NotNow last comes again."""
+        self.clock.advance(seconds)
+        self._wake_refused()
+
     def wake(self, token: str, magic: str) -> None:
         """Hear a push: only the right magic makes the device connect."""
-        device = self._by_token.get(token)
-        if device is None or not device.awake:
+        channel = self._tokens.find(token)
+        if channel is None or not channel.awake:
             self.counts["push_unheard"] += 1
-        elif device.magic != magic:
+        elif channel.magic != magic:
             self.counts["push_with_wrong_magic"] += 1
         else:
             self.counts["push_heard"] += 1
-            self._errands.ask(device)
+            self._errands.ask(channel)
 
     async def settled(self) -> None:
-        """Wait until no device is on its way to the server or means to go by itself."""
+        """Wait until no device is on its way to the server or means to go by itself soon."""
         await self._errands.settled()
 
-    async def _visit(self, device: Device) -> float | None:
-        if not device.awake:
+    async def _visit(self, channel: Channel) -> float | None:
+        if not channel.awake:
             return None
-        life = device.life
+        device, life = channel.device, channel.device.life
         try:
-            seconds = await self._session.run(device)
+            seconds = await self._session.run(channel)
+            if device.owes_token_update and device.life == life:
+                await self._enroller.tell_token(device.channel)
+                device.owes_token_update = False
         except ServerTroubleError as trouble:
-            device.failures += 1
+            channel.failures += 1
+            self.trace.add(channel.name, "connect", str(trouble))
             self.counts[str(trouble)] += 1
-            wait = self.settings.retry_seconds * 2.0 ** (device.failures - 1)
+            wait = self.settings.retry_seconds * 2.0 ** min(channel.failures - 1, 30)
             return min(wait, self.settings.longest_retry_seconds)
-        except SentAwayError as sent_away:
-            if device.life == life:
-                await self._leave(device, Enrollment.UNENROLLED, str(sent_away))
+        except SignInNeededError:
+            device.cause = "sign-in needed"
+            self.counts["sign_in_needed"] += 1
             return None
-        device.failures = 0
+        except SentAwayError as sent_away:
+            self.trace.add(channel.name, "connect", str(sent_away))
+            if device.life == life:
+                await self._enroller.leave(device, Enrollment.UNENROLLED, str(sent_away))
+            return None
+        channel.failures = 0
         return seconds
 
-    async def _enroll(self, device: Device) -> None:
-        if not device.online:
-            await self._leave(device, Enrollment.REFUSED, "offline")
+    def _bring_reports(self, device: Device) -> None:
+        for channel in device.channels:
+            if channel.held_report is not None:
+                self._errands.ask(channel)
+
+    def _wake_refused(self) -> None:
+        now, night = self.clock.now(), self.settings.night
+        free = [device for device in self.devices.values() if not is_locked(device, night, now=now)]
+        for channel in _channels(free):
+            if channel.refused and channel.awake:
+                self._errands.ask(channel)
+
+    def _wait_for_morning(self) -> None:
+        """Look again when the night should be over, and never later than in an hour: clocks are put forward."""
+        if self.settings.night is None:
             return
-        device.life += 1
-        device.held_report, device.failures, device.cause = None, 0, None
-        device.proof = self._issue(device)
-        try:
-            await self._wire.authenticate(device)
-            # The server may push before it has answered TokenUpdate, so the device already listens.
-            device.enrollment = Enrollment.ENROLLED
-            await self._wire.update_token(device)
-        except ServerTroubleError as trouble:
-            await self._leave(device, Enrollment.REFUSED, str(trouble))
-        except SentAwayError as sent_away:
-            await self._leave(device, Enrollment.REFUSED, str(sent_away))
-
-    async def _check_out(self, device: Device) -> None:
-        if device.online:
-            try:
-                await self._wire.check_out(device)
-            except (ServerTroubleError, SentAwayError) as unheard:
-                self.counts[f"CheckOut: {unheard}"] += 1
-        await self._leave(device, Enrollment.CHECKED_OUT, None)
-
-    async def _leave(self, device: Device, enrollment: Enrollment, cause: str | None) -> None:
-        await self._forget_tokens([device])
-        device.leave(enrollment, cause)
-
-    async def _forget_tokens(self, devices: Iterable[Device]) -> None:
-        tokens = _tokens(devices)
-        for token in tokens:
-            self._by_token.pop(token, None)
-        if tokens:
-            await self._courier.unregister(tokens)
-
-    def _issue(self, device: Device) -> Proof:
-        identity = self.settings.authority.issue_device(common_name=device.udid)
-        if self.settings.proof_mode is ProofMode.SIGNATURE:
-            return by_signature(identity)
-        return by_header(identity, self.settings.proof_header)
+        self._wake_refused()
+        left = seconds_of_night(self.settings.night, now=self.clock.now()) or LONGEST_NAP_SECONDS
+        loop = asyncio.get_running_loop()
+        self._morning = loop.call_later(min(left, LONGEST_NAP_SECONDS), self._wait_for_morning)
 
     async def _each(self, devices: Sequence[Device], act: Callable[[Device], Awaitable[None]]) -> None:
         """Act on all, as many at a time as there are connections."""
@@ -207,5 +248,9 @@ class DeviceFleet:
         await asyncio.gather(*[work() for _ in range(self.settings.connections)])
 
 
-def _tokens(devices: Iterable[Device]) -> list[str]:
-    return [device.token.hex() for device in devices if device.token is not None]
+def _enrolled(devices: Iterable[Device]) -> list[Device]:
+    return [device for device in devices if device.enrollment is Enrollment.ENROLLED]
+
+
+def _channels(devices: Iterable[Device]) -> list[Channel]:
+    return [channel for device in devices for channel in device.channels]

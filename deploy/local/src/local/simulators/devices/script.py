@@ -7,19 +7,6 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
-# iOS answers these at once ("Handling NotNow Status Responses").
-NEVER_NOT_NOW = frozenset(
-    {
-        "ClearPasscode",
-        "DeviceInformation",
-        "DeviceLock",
-        "EraseDevice",
-        "InstalledApplicationList",
-        "ProfileList",
-        "ProvisioningProfileList",
-        "Restrictions",
-    }
-)
 ANY_COMMAND = "*"
 
 
@@ -29,7 +16,11 @@ class Mischief(StrEnum):
     DUPLICATE_REPORT = "duplicate_report"  # a report is sent again, as if its answer had been lost
     HOLD_REPORT = "hold_report"  # the command is done, the connection lost, the report comes later
     LOSE_COMMAND = "lose_command"  # the connection is lost before the command is done: it must come again
+    STRANGE_REPORT = "strange_report"  # a report on a command that nobody sent comes before the true one
     REJECT_INSTALL = "reject_install"  # the user says no to an app
+    REJECT_UPDATE = "reject_update"  # the user says no to an update
+    REJECT_MANAGEMENT = "reject_management"  # the user keeps an app of their own to themselves
+    FAIL_INSTALL = "fail_install"  # the download breaks
 
 
 @dataclass(frozen=True, slots=True)

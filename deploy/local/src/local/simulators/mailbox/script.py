@@ -1,10 +1,20 @@
 """Replies on command: what the next matching commands of a mail client get instead of an honest 250."""
 
+import time
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    StringConstraints,
+)
 
 
 class Step(StrEnum):
@@ -19,6 +29,8 @@ class Reply(BaseModel):
     """One scripted reply. `text` None closes the connection without a word; a 421 closes it after the word.
 
     `kept`: the letter is kept although the client is told otherwise, as when a server dies after DATA.
+    `for_seconds`: the reply stands for so long and is not used up meanwhile, as a greylisting server's.
+    `delay_seconds`: so long the client waits for it; with a text of None, for the end of the connection.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -29,6 +41,25 @@ class Reply(BaseModel):
     times: PositiveInt = 1
     skip: NonNegativeInt = 0
     kept: bool = False
+    for_seconds: PositiveFloat | None = None
+    delay_seconds: NonNegativeFloat = 0.0
+    _ends_at: float | None = PrivateAttr(default=None)
+
+    def begin(self, *, now: float) -> None:
+        """Let the time run, in seconds of a steady clock."""
+        if self.for_seconds is not None:
+            self._ends_at = now + self.for_seconds
+
+    def is_over(self, *, now: float) -> bool:
+        """Tell whether its time has run out."""
+        return self._ends_at is not None and now >= self._ends_at
+
+    def use(self) -> bool:
+        """Use it up once, and tell whether it is left."""
+        if self._ends_at is not None:
+            return True
+        self.times -= 1
+        return self.times > 0
 
     @property
     def hangs_up(self) -> bool:
@@ -43,8 +74,10 @@ class ReplyScript:
         self._replies: list[Reply] = []
 
     def add(self, replies: Iterable[Reply]) -> None:
-        """Append to the script."""
-        self._replies.extend(replies)
+        """Append to the script; from now on the time of each runs."""
+        for reply in replies:
+            reply.begin(now=time.monotonic())
+            self._replies.append(reply)
 
     def clear(self) -> None:
         """From now on every letter is taken."""
@@ -52,14 +85,15 @@ class ReplyScript:
 
     def take(self, step: Step, address: str | None = None) -> Reply | None:
         """Use up one reply for this command; None where it is to be answered honestly."""
+        now = time.monotonic()
+        self._replies = [reply for reply in self._replies if not reply.is_over(now=now)]
         for reply in self._replies:
             if reply.step is not step or reply.address not in {None, address}:
                 continue
             if reply.skip:
                 reply.skip -= 1
                 continue
-            reply.times -= 1
-            if not reply.times:
+            if not reply.use():
                 self._replies.remove(reply)
             return reply
         return None

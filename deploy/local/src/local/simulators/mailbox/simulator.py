@@ -11,15 +11,17 @@ from typing import Any, Self
 from aiosmtpd.smtp import SMTP
 from fastapi import FastAPI
 
+from local.simulators.mailbox.bounces import Bounce
 from local.simulators.mailbox.letters import Letter
 from local.simulators.mailbox.script import Reply
 from local.simulators.mailbox.smtp import Login, Postman
+from local.simulators.page import add_page
 from local.simulators.serving import HOST, Serving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxSettings:
-    """Port 0 takes a free one. Both files offer STARTTLS; a `login` is then asked for, and only under TLS."""
+    """Every knob. Port 0 takes a free one. Both files offer STARTTLS; a `login` is asked for only under TLS."""
 
     port: int = 0
     admin_port: int = 0
@@ -27,6 +29,7 @@ class MailboxSettings:
     key_file: Path | None = None
     require_starttls: bool = False
     login: Login | None = None
+    slow_seconds: float = 0.0  # before each of the answers to MAIL, RCPT and DATA
 
     def __post_init__(self) -> None:
         """Refuse what would ask for a password in clear."""
@@ -39,7 +42,7 @@ class MailboxSimulator:
 
     def __init__(self, settings: MailboxSettings | None = None) -> None:
         self._settings = settings or MailboxSettings()
-        self._postman = Postman()
+        self._postman = Postman(slow_seconds=self._settings.slow_seconds)
         self._connections: weakref.WeakSet[SMTP] = weakref.WeakSet()
 
     async def start(self) -> None:
@@ -51,6 +54,7 @@ class MailboxSimulator:
 
     async def stop(self) -> None:
         """Close both doors, and the connections of clients that are still there."""
+        self._postman.stop()
         self._server.close()
         for connection in list(self._connections):
             if connection.transport is not None:
@@ -115,13 +119,20 @@ class MailboxSimulator:
             ("DELETE", "/letters", self._clear_letters),
             ("POST", "/replies", self._script_replies),
             ("DELETE", "/replies", self._clear_replies),
+            ("POST", "/bounces", self._script_bounces),
+            ("DELETE", "/bounces", self._clear_bounces),
         ):
             app.add_api_route(path, endpoint, methods=[method])
+        add_page(app)
         return app
 
-    async def _list_letters(self, to: str | None = None) -> list[dict[str, Any]]:
-        """List the letters, oldest first; `to` leaves those for one recipient."""
-        return [letter.described() for letter in self.letters if to is None or to in letter.recipients]
+    async def _list_letters(self, to: str | None = None, after: int = 0) -> list[dict[str, Any]]:
+        """List the letters, oldest first; `to` leaves those for one recipient, `after` those after a number."""
+        return [
+            letter.described()
+            for letter in self.letters
+            if letter.number > after and (to is None or to in letter.recipients)
+        ]
 
     async def _clear_letters(self) -> None:
         """Throw all letters away."""
@@ -134,3 +145,11 @@ class MailboxSimulator:
     async def _clear_replies(self) -> None:
         """From now on every letter is taken."""
         self._postman.script.clear()
+
+    async def _script_bounces(self, bounces: list[Bounce]) -> None:
+        """Let letters for these addresses come back."""
+        self._postman.bounces.add(bounces)
+
+    async def _clear_bounces(self) -> None:
+        """From now on every letter stays."""
+        self._postman.bounces.clear()

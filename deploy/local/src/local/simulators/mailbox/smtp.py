@@ -10,6 +10,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from local.simulators.mailbox.bounces import Bounces, report
 from local.simulators.mailbox.letters import Letter
 from local.simulators.mailbox.script import Reply, ReplyScript, Step
 
@@ -35,10 +36,13 @@ class Login:
 class Postman:
     """Keeps what is delivered, unless the script says otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, slow_seconds: float = 0.0) -> None:
         self.letters: list[Letter] = []
         self.script = ReplyScript()
+        self.bounces = Bounces()
+        self._slow_seconds = slow_seconds
         self._delivered = 0
+        self._returning: set[asyncio.TimerHandle] = set()
 
     def hooks(self) -> SimpleNamespace:
         """Name the steps as aiosmtpd looks for them."""
@@ -48,6 +52,7 @@ class Postman:
         self, server: SMTP, _: Session, envelope: Envelope, address: str, options: Sequence[str]
     ) -> str:
         """Take the sender."""
+        await asyncio.sleep(self._slow_seconds)
         reply = self.script.take(Step.MAIL, address)
         if reply is not None:
             return await _say(server, reply)
@@ -59,6 +64,7 @@ class Postman:
         self, server: SMTP, _: Session, envelope: Envelope, address: str, options: Sequence[str]
     ) -> str:
         """Take one recipient."""
+        await asyncio.sleep(self._slow_seconds)
         reply = self.script.take(Step.RCPT, address)
         if reply is not None:
             return await _say(server, reply)
@@ -68,29 +74,61 @@ class Postman:
 
     async def data(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Take the letter."""
+        await asyncio.sleep(self._slow_seconds)
         reply = self.script.take(Step.DATA)
         if reply is None or reply.kept:
-            self._keep(session, envelope)
+            self._deliver(session, envelope)
         return ACCEPTED if reply is None else await _say(server, reply)
 
-    def _keep(self, session: Session, envelope: Envelope) -> None:
+    def stop(self) -> None:
+        """Return no more letters."""
+        for timer in self._returning:
+            timer.cancel()
+
+    def _deliver(self, session: Session, envelope: Envelope) -> None:
+        """Keep a letter for those who get it, and send it back for those who do not."""
+        raw, sender = envelope.original_content or b"", envelope.mail_from or ""
+        got_it = []
+        for address in envelope.rcpt_tos:
+            bounce = self.bounces.take(address)
+            if bounce is None:
+                got_it.append(address)
+            elif sender:  # a report about a report is never sent (RFC 3464)
+                notice = report(raw, sender=sender, recipient=address, bounce=bounce)
+                self._return(sender, notice, after_seconds=bounce.after_seconds)
+        if got_it:
+            login: Any = session.auth_data
+            user = login.login.decode() if isinstance(login, LoginPassword) else None
+            self._keep(sender, got_it, raw, encrypted=session.ssl is not None, user=user)
+
+    def _return(self, sender: str, notice: bytes, *, after_seconds: float) -> None:
+        def arrive() -> None:
+            self._returning.discard(timer)
+            self._keep("", [sender], notice, encrypted=False, user=None)
+
+        timer = asyncio.get_running_loop().call_later(after_seconds, arrive)
+        self._returning.add(timer)
+
+    def _keep(
+        self, sender: str, recipients: Sequence[str], raw: bytes, *, encrypted: bool, user: str | None
+    ) -> None:
         self._delivered += 1
-        login: Any = session.auth_data
         self.letters.append(
             Letter(
                 number=self._delivered,
                 received_at=datetime.now(UTC),
-                sender=envelope.mail_from or "",
-                recipients=tuple(envelope.rcpt_tos),
-                encrypted=session.ssl is not None,
-                user=login.login.decode() if isinstance(login, LoginPassword) else None,
-                raw=envelope.original_content or b"",
+                sender=sender,
+                recipients=tuple(recipients),
+                encrypted=encrypted,
+                user=user,
+                raw=raw,
             )
         )
 
 
 async def _say(server: SMTP, reply: Reply) -> str:
     """Answer the scripted text; where it hangs up, the connection closes after it, or at once without one."""
+    await asyncio.sleep(reply.delay_seconds)
     loop = asyncio.get_running_loop()
     transport = server.transport
     if transport is None or not reply.hangs_up:

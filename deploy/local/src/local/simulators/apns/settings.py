@@ -1,0 +1,37 @@
+"""Every knob of the simulated push service, and the words that describe them."""
+
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+THIRTY_DAYS = 30 * 86_400.0  # the longest that Apple keeps a push which names no expiration
+
+DoorKind = Literal["scripted", "fast"]
+"""`scripted` speaks frame by frame and can misbehave in each; `fast` is a compiled server, for load."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApnsSettings:
+    """Every knob of the simulated push service.
+
+    A sender proves itself by a client certificate or by a provider token; how keys of provider tokens are made
+    known stands in `ProviderTokens`.
+    """
+
+    certificate_file: Path  # the service's own certificate and key (PEM)
+    key_file: Path
+    client_ca_file: Path  # a sender's certificate must come from this authority
+    door: DoorKind = "scripted"
+    port: int = 0  # 0 takes a free one
+    admin_port: int = 0
+    max_concurrent_streams: int = 1000
+    latency_seconds: float = 0.0  # added to each answer
+    storage_seconds: float = THIRTY_DAYS
+    # Apple asks for both on its page, but forgives senders that leave them out: name none to be as kind.
+    required_headers: AbstractSet[str] = frozenset({"apns-topic", "apns-push-type"})
+    pushes_kept: int = 10_000  # the newest ones, for the admin door
+    seed: int = 0  # of the ids for pushes that came without one
+    clock: Callable[[], float] = time.time  # seconds since 1970

@@ -1,0 +1,63 @@
+"""Pages and versions. Apple: "Using paginated endpoints"."""
+
+import pytest
+
+from tests.conformance.apple.api import APP, OTHER, Admin, Api, serials
+
+
+@pytest.mark.parametrize("path", ["assets", "assignments", "users"])
+def test_pages_begin_at_zero_and_end_where_no_next_one_is_named(api: Api, path: str) -> None:
+    """Section 11: the last page is totalPages - 1."""
+    numbers = []
+    for page in api.pages(path):
+        numbers.append(page["currentPageIndex"])
+        assert page["size"] == len(page[path])
+        assert page["versionId"]
+        last = page["totalPages"]
+    assert numbers == list(range(last))
+
+
+def test_pages_put_together_are_the_whole_list(admin: Admin) -> None:
+    """Section 11: the page size is the server's choice."""
+    api = admin.library({"adam_id": APP["adamId"], "total": 50}, {"adam_id": OTHER["adamId"], "total": 50})
+    api.associate(serials(25), APP, OTHER)
+    admin.turn(page_size=20)
+    pages = list(api.pages("assignments"))
+    assert [(page["currentPageIndex"], page["size"], page["totalPages"]) for page in pages] == [
+        (0, 20, 3),
+        (1, 20, 3),
+        (2, 10, 3),
+    ]
+    rows = [row for page in pages for row in page["assignments"]]
+    assert {(row["adamId"], row["serialNumber"]) for row in rows} == {
+        (asset["adamId"], serial) for asset in (APP, OTHER) for serial in serials(25)
+    }
+
+
+@pytest.mark.parametrize(("index", "number"), [("9999", 9650), ("-1", 9650), ("two", 9602)])
+@pytest.mark.parametrize("path", ["assets", "assignments", "users"])
+def test_a_page_that_is_none_is_refused(api: Api, path: str, index: str, number: int) -> None:
+    """Section 12: 9650 out of range, 9602 no number."""
+    answer = api.ask("GET", path, params={"pageIndex": index})
+    assert (answer.status_code, answer.json()["errorNumber"]) == (400, number)
+
+
+@pytest.mark.parametrize("path", ["assets", "assignments", "users"])
+def test_an_empty_list_is_one_empty_page(admin: Admin, path: str) -> None:
+    """Section 11: without a next one."""
+    made = admin.tell("POST", "/libraries", {})
+    answer = Api(admin.service, made["token"]).get(path)
+    assert (answer[path], answer["totalPages"], answer["size"]) == ([], 1, 0)
+    assert "nextPageIndex" not in answer
+
+
+def test_the_list_may_change_between_two_pages(admin: Admin) -> None:
+    """Section 11: versionId says so."""
+    api = admin.library()
+    api.associate(serials(4))
+    admin.turn(page_size=3)
+    first = api.get("assignments", pageIndex=0)
+    api.disassociate(serials(2))
+    second = api.ask("GET", "assignments", params={"pageIndex": 1}).json()
+    assert second.get("errorNumber") == 9650
+    assert api.get("assignments")["versionId"] != first["versionId"]
