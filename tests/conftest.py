@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from local.broker import Broker, BrokerKind, EmbeddedBroker, apache_available, choose, fetch_kafka
 from local.postgres import THROWAWAY, Databases, EmbeddedPostgres
 from shared import logs
+from shared.kafka import KafkaConnection
 
 NewDatabase = Callable[[str], Awaitable[str]]
 NewTopicName = Callable[[str], Awaitable[str]]
@@ -99,6 +100,12 @@ async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Brok
     await chosen.start()
     yield chosen
     await chosen.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(broker: Broker) -> KafkaConnection:
+    """The way to the session's broker."""
+    return KafkaConnection(broker.bootstrap_servers, keeps_log=broker.keeps_log)
 
 
 @pytest.fixture(scope="session")

@@ -2,92 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx2
 import pytest
 from fastapi import FastAPI
 
 from assignment import api
 from assignment.api.progress import HEARTBEAT_SECONDS, progress_stream
-from local.simulators.identity import Grant, IdentitySimulator
-from shared.auth import Verifier
-from shared.clock import SystemClock, TurnedClock
+from shared.clock import TurnedClock
 from shared.database import Database
 from shared.events.words import AssetKind, EnrollmentKind, Platform
 from shared.ids import new_id
-from shared.web import Health, build_app
+from tests.assignment.door import Door
 from tests.assignment.world import World, serials
 
-SCOPES = "assignments:read assignments:write directory:read directory:write"
 ONE = serials(1)[0]
-
-
-class Door:
-    """The app, called by a portal with a token of some scopes."""
-
-    def __init__(self, client: httpx2.AsyncClient, identity: IdentitySimulator) -> None:
-        self._client = client
-        self._identity = identity
-
-    def headers(self, scope: str | None = SCOPES, **more: str) -> dict[str, str]:
-        """Return a call's headers; without a token where the scope is None."""
-        if scope is None:
-            return more
-        token = self._identity.sign(Grant(subject="portal", scope=scope, audience="assignment"))
-        return {"authorization": f"Bearer {token}", **more}
-
-    async def call(self, method: str, path: str, **said: Any) -> httpx2.Response:
-        """Make a call with every scope."""
-        said.setdefault("headers", self.headers())
-        return await self._client.request(method, path, **said)
-
-    async def get(self, path: str, **query: Any) -> Any:
-        """Return what a GET answers."""
-        answer = await self.call("GET", path, params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def post(self, path: str, body: Any, *, expect: int = 200) -> Any:
-        """Return what a POST answers."""
-        answer = await self.call("POST", path, json=body)
-        assert answer.status_code == expect, answer.text
-        return answer.json()
-
-    async def assign(self, *assignments: dict[str, Any]) -> Any:
-        """Return what a request for these assignments answers."""
-        return await self.post("/v1/assignments", {"assignments": assignments}, expect=202)
-
-
-@pytest.fixture(scope="session")
-async def identity() -> AsyncIterator[IdentitySimulator]:
-    """Whoever signs tokens."""
-    async with IdentitySimulator() as identity:
-        yield identity
-
-
-@pytest.fixture
-async def door(database: Database, identity: IdentitySimulator) -> AsyncIterator[Door]:
-    """The app; it takes groups of up to 50."""
-
-    async def nothing() -> Sequence[str]:
-        return []
-
-    async with httpx2.AsyncClient() as http:
-        app = build_app(
-            title="assignment",
-            description="",
-            verifier=Verifier(
-                {identity.url: identity.jwks_url}, audience="assignment", http=http, clock=SystemClock()
-            ),
-            health=Health(stuck=list, unready=nothing),
-            routers=[api.router(database, max_targets=50)],
-        )
-        transport = httpx2.ASGITransport(app=app)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://assignment") as client:
-            yield Door(client, identity)
 
 
 def to_device(asset_id: Any, serial: str, **said: Any) -> dict[str, Any]:
@@ -112,6 +42,7 @@ async def test_a_group_is_made_filled_and_given_an_app(world: World, door: Door)
         "added": 3,
         "removed": 0,
         "unchanged": 0,
+        "unfolding": False,
         "refused": {"unknown_target": 1},
         "refusals": [{"serial_number": "NOBODYS", "refusal": "unknown_target"}],
     }
@@ -221,6 +152,30 @@ async def test_a_repeated_request_gets_the_first_answer_and_opens_nothing_twice(
     body["assignments"][0]["priority"] = 5
     other = await door.call("POST", "/v1/assignments", json=body, headers=headers)
     assert other.status_code == 422
+
+
+async def test_a_group_never_grows_beyond_the_limit_and_the_last_named_are_refused(
+    world: World, door: Door
+) -> None:
+    await world.enroll(serials(60))
+    group_id = await world.group(serials(45))
+    members = f"/v1/device-groups/{group_id}/members"
+    changed = await door.post(members, {"serial_numbers": [*serials(3), *serials(10, first=50), "NOBODYS"]})
+    assert (changed["added"], changed["unchanged"]) == (5, 3)
+    assert changed["refused"] == {"too_many_targets": 5, "unknown_target": 1}
+    late = [each["serial_number"] for each in changed["refusals"] if each["refusal"] == "too_many_targets"]
+    assert late == serials(5, first=55)
+    assert (await door.get(f"/v1/device-groups/{group_id}"))["member_count"] == 50
+
+
+async def test_a_hundred_thousand_members_are_one_request(world: World, door: Door) -> None:
+    await world.enroll(serials(1))
+    members = f"/v1/device-groups/{await world.group()}/members"
+    changed = await door.post(members, {"serial_numbers": serials(100_000)})
+    assert (changed["added"], changed["refused"]) == (1, {"unknown_target": 99_999})
+    assert len(changed["refusals"]) == 100
+    removed = await door.post(f"{members}/remove", {"serial_numbers": serials(100_000)})
+    assert removed["removed"] == 1
 
 
 async def test_revoking_is_answered_at_once_and_twice_is_once(world: World, door: Door) -> None:

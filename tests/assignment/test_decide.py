@@ -235,6 +235,7 @@ def test_every_state_has_its_row_and_is_settled_or_on_its_way() -> None:
         State.AWAITING_ACCEPTANCE,
         State.LICENSED,
         State.DELIVERING,
+        State.RETRYING,
         State.REVOKING,
     }
 

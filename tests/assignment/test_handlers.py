@@ -77,7 +77,7 @@ async def test_a_member_who_joins_gets_what_the_group_was_assigned(world: World)
     assignment_id = await world.assign(asset_id, group_id)
     await world.settle()
     membership = await world.join(group_id, [*serials(3), "NOBODYS"])
-    assert (membership.moved, membership.unmoved, membership.unknown) == (1, 2, ("NOBODYS",))
+    assert (membership.moved, membership.unmoved, membership.refused) == (1, 2, {"NOBODYS": "unknown_target"})
     await world.settle()
     assert await world.totals(assignment_id) == {State.INSTALLED: 3}
 
@@ -204,7 +204,7 @@ async def test_an_assignment_that_expires_is_revoked_with_its_reason(world: Worl
     await world.assign(asset_id, await world.group(serials(1)), expires_at=soon)
     await world.settle()
     await asyncio.sleep(0.1)
-    (job,) = jobs(world.database)
+    job, _ = jobs(world.database, keep_ended_days=90)
     await job.run()
     await world.settle()
     assert await world.state_of(devices[serials(1)[0]]) == [("revoked", "expired")]

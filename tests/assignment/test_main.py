@@ -1,38 +1,31 @@
 """The service as a process: on a real broker, database and identity provider, migrated, started and stopped."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from assignment.tables import metadata
-from local.broker import Broker
-from local.children import Child, Command
-from local.ports import free_ports
 from local.simulators.identity import Grant, IdentitySimulator
-from shared.events import Event, Heard
+from shared.events import Event
 from shared.events.envelope import read_envelope
 from shared.events.licensing import AssetChanged
-from shared.events.registry import REGISTRY, decode, encode
+from shared.events.registry import REGISTRY, decode
 from shared.ids import new_id
 from shared.kafka import KafkaConnection
 from shared.migrate import assert_tables_match, migrate
+from shared.restored import EPOCH
 from shared.topic_admin import ensure_topics
 from shared.topics import TOPICS
-from shared.vault import Vault
-from tests.assignment.test_api import SCOPES
+from tests.assignment.door import SCOPES
 from tests.assignment.world import LIBRARY, assigned, enrolled_device, heard
 from tests.conftest import NewDatabase
+from tests.process import Environment, process, publish, ready, surroundings
 from tests.shared.probe import probing
-
-ASSIGNMENT = str(Path(sys.executable).with_name("assignment"))
-
-Environment = dict[str, str]
 
 
 @pytest.fixture
@@ -43,31 +36,17 @@ async def identity() -> AsyncIterator[IdentitySimulator]:
 
 
 @pytest.fixture
-def kafka(broker: Broker) -> KafkaConnection:
-    """The way to the session's broker."""
-    return KafkaConnection(broker.bootstrap_servers, keeps_log=broker.keeps_log)
-
-
-@pytest.fixture
 async def environment(
     new_database: NewDatabase, kafka: KafkaConnection, identity: IdentitySimulator, tmp_path: Path
 ) -> Environment:
     """Everything the process is told."""
-    keys = tmp_path / "keys.json"
-    keys.write_text(Vault.generate())
-    http_port, metrics_port = free_ports(2)
-    return {
-        "DATABASE_URL": await new_database("assignment"),
-        "VAULT_KEYS_FILE": str(keys),
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
-        "BROKER_KEEPS_LOG": str(kafka.keeps_log).lower(),
-        "OIDC_ISSUERS": identity.url,
-        "JWKS_URLS": identity.jwks_url,
-        "AUDIENCE": "assignment",
-        "HTTP_PORT": str(http_port),
-        "METRICS_PORT": str(metrics_port),
-    }
+    return surroundings(
+        "assignment",
+        database_url=await new_database("assignment"),
+        kafka=kafka,
+        identity=identity,
+        directory=tmp_path,
+    )
 
 
 async def test_the_migrations_lead_to_the_declared_tables(new_database: NewDatabase) -> None:
@@ -80,10 +59,10 @@ async def test_a_device_is_heard_of_assigned_to_and_asked_to_install(
     environment: Environment, kafka: KafkaConnection, identity: IdentitySimulator, tmp_path: Path
 ) -> None:
     await ensure_topics(kafka, TOPICS)
-    await _run("migrate", environment, tmp_path).finish()
-    service = _run("serve", environment, tmp_path)
+    await process("assignment", "migrate", environment=environment, directory=tmp_path).finish()
+    service = process("assignment", "serve", environment=environment, directory=tmp_path)
     try:
-        await service.wait_until(lambda: _ready(environment), within_seconds=15)
+        await ready(service, environment)
         async with probing(kafka, "assignment.events") as probe, _client(environment, identity) as http:
             asset_id = await _publish_school(kafka)
             await _listed(http, "/v1/devices")
@@ -96,7 +75,7 @@ async def test_a_device_is_heard_of_assigned_to_and_asked_to_install(
             assert await _listened(http, progress) == "event: progress"
             listener = asyncio.create_task(_listened_to_the_end(http, progress))
             requested = _told(await probe.until(1), "AssignmentRequested")
-            await _publish(kafka, heard(assigned(requested)))
+            await publish(kafka, heard(assigned(requested)))
             install = _told(await probe.until(2), "InstallRequested")
             stopped = asyncio.create_task(service.stop())
             assert await listener, "a listener does not hold up the stop"
@@ -107,31 +86,32 @@ async def test_a_device_is_heard_of_assigned_to_and_asked_to_install(
     assert "Traceback" not in (tmp_path / "serve.log").read_text()
 
 
+async def test_scenario_19_a_restore_is_followed_by_versions_that_nobody_has_heard(
+    environment: Environment, tmp_path: Path
+) -> None:
+    await process("assignment", "migrate", environment=environment, directory=tmp_path).finish()
+    connection = await asyncpg.connect(environment["DATABASE_URL"])
+    try:
+        await connection.execute(
+            "INSERT INTO users (id, version, name, enrollment_ids, state, created_at, changed_at)"
+            " VALUES (gen_random_uuid(), 7, 'Zoe', '{}', 'active', now(), now())"
+        )
+        await process(
+            "assignment", "replay", "--restored", environment=environment, directory=tmp_path
+        ).finish()
+        assert await connection.fetchval("SELECT version FROM users") == EPOCH + 7
+    finally:
+        await connection.close()
+
+
 async def test_a_start_without_a_setting_is_refused_with_its_name(
     environment: Environment, tmp_path: Path
 ) -> None:
-    process = _run("serve", {**environment, "INSTALL_ATTEMPTS": "0"}, tmp_path)
-    assert await process.ended() == 2
-    assert "INSTALL_ATTEMPTS" in (tmp_path / "serve.log").read_text()
-
-
-def _run(verb: str, environment: Mapping[str, str], directory: Path) -> Child:
-    command = Command(
-        name=verb,
-        arguments=[ASSIGNMENT, verb],
-        environment=environment,
-        log_file=directory / f"{verb}.log",
+    refused = process(
+        "assignment", "serve", environment={**environment, "INSTALL_ATTEMPTS": "0"}, directory=tmp_path
     )
-    return Child(command)
-
-
-async def _ready(environment: Mapping[str, str]) -> bool:
-    async with httpx2.AsyncClient() as http:
-        try:
-            answer = await http.get(f"http://127.0.0.1:{environment['HTTP_PORT']}/readyz")
-        except httpx2.TransportError:
-            return False
-    return answer.status_code == 200
+    assert await refused.ended() == 2
+    assert "INSTALL_ATTEMPTS" in (tmp_path / "serve.log").read_text()
 
 
 def _client(environment: Mapping[str, str], identity: IdentitySimulator) -> httpx2.AsyncClient:
@@ -168,19 +148,8 @@ async def _publish_school(kafka: KafkaConnection) -> str:
             ],
         }
     )
-    await _publish(kafka, heard(enrolled, sequence=1), heard(asset, sequence=1))
+    await publish(kafka, heard(enrolled, sequence=1), heard(asset, sequence=1))
     return str(asset.asset_id)
-
-
-async def _publish(kafka: KafkaConnection, *told: Heard[Event]) -> None:
-    async with AIOKafkaProducer(**kafka.options()) as producer:
-        for one in told:
-            await producer.send_and_wait(
-                one.event.topic.name,
-                encode(one.event),
-                key=one.event.key().encode(),
-                headers=one.envelope.headers(),
-            )
 
 
 async def _listed(http: httpx2.AsyncClient, path: str) -> Any:

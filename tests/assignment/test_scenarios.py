@@ -1,8 +1,6 @@
 """The scenarios that break designs like this one, as far as assignment carries them alone."""
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +9,9 @@ import pytest
 from assignment.handlers.asks import ask_again, make_due
 from assignment.handlers.withdrawing import revoke
 from assignment.model import State
-from assignment.store import deliveries, devices, entitlements
-from shared.events import Event, Heard
+from shared.events import Event
 from shared.events.assignment import (
+    AssignmentCompleted,
     AssignmentRequested,
     AssignmentRevoked,
     InstallRequested,
@@ -183,102 +181,6 @@ async def test_scenario_08_of_two_who_end_an_assignment_at_once_the_first_says_w
     assert row["end_reason"] == "expired"
 
 
-@pytest.mark.parametrize("room", [devices, entitlements, deliveries])
-async def test_scenario_10_sets_are_locked_in_the_order_of_their_ids(world: World, room: Any) -> None:
-    await _confirmed(world, 2)
-    first, last = await _out_of_order(world, room)
-
-    async def both() -> None:
-        async with world.database.transaction() as tx:
-            # An index gives the rows in order by luck.
-            await tx.raw.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off")
-            await room.lock(tx, [last, first])
-
-    await _meet(world, room, first, last, both)
-
-
-@pytest.mark.parametrize("room", [entitlements, deliveries])
-async def test_scenario_10_asks_are_made_due_in_the_order_of_their_ids(world: World, room: Any) -> None:
-    await _confirmed(world, 2)
-    await world.fetch(f"UPDATE {_table(room)} SET ask_deadline_at = now() + interval '1 hour'")
-    first, last = await _out_of_order(world, room)
-
-    async def all_of_them() -> None:
-        async with world.database.transaction() as tx:
-            await room.make_due(tx)
-
-    await _meet(world, room, first, last, all_of_them)
-
-
-async def _confirmed(world: World, count: int) -> None:
-    """Let the app be on its way to so many devices."""
-    asset_id = await world.app()
-    await world.enroll(serials(count))
-    await world.assign(asset_id, await world.group(serials(count)))
-    await world.answer((await world.drain())[0])
-
-
-async def _out_of_order(world: World, room: Any) -> tuple[UUID, UUID]:
-    """Return two ids in their order; the first row was rewritten, so that a plain scan comes to it last."""
-    first, last = [row["id"] for row in await world.fetch(f"SELECT id FROM {_table(room)} ORDER BY id")]
-    await world.fetch(f"UPDATE {_table(room)} SET changed_at = now() WHERE id = $1", first)
-    return first, last
-
-
-async def _meet(
-    world: World, room: Any, first: UUID, last: UUID, second: Callable[[], Awaitable[None]]
-) -> None:
-    """Lock one row and then the other while `second` locks both: backwards that is a deadlock."""
-    async with world.database.transaction() as tx:
-        await room.lock(tx, [first])
-        other = asyncio.ensure_future(second())
-        await asyncio.sleep(0.05)
-        await room.lock(tx, [last])
-    await other
-
-
-def _table(room: Any) -> str:
-    return str(room.__name__.rpartition(".")[2])
-
-
-async def test_scenario_10_overlapping_sets_from_many_handlers_do_not_deadlock(world: World) -> None:
-    dice, names = random.Random(10), serials(120)
-    devices = await world.enroll(names)
-    group_id = await world.group(names)
-    for _ in range(3):
-        await world.assign(await world.app(), group_id)
-    answers = [
-        heard(make(_shuffled(requested, dice)))
-        for requested in await world.drain() * 3
-        for make in (reserved, assigned, released)
-    ]
-    dice.shuffle(answers)
-
-    async def answer(part: list[Heard[Any]]) -> None:
-        for one in part:
-            await world.hear(one)
-
-    async def come_and_go() -> None:
-        for _ in range(5):
-            some = dice.sample(names, 40)
-            await world.leave(group_id, some)
-            await world.join(group_id, some)
-            await world.say(enrolled_device(devices[some[0]], some[0], os_version="18.0"))
-
-    await asyncio.gather(*(answer(answers[start::3]) for start in range(3)), come_and_go())
-    told = await world.settle(rounds=30)
-    assert told
-    assert (await world.states())[State.INSTALLED] == 360
-    for row in await world.fetch("SELECT id FROM assignments"):
-        assert (await world.totals(row["id"]))[State.INSTALLED] == 120
-
-
-def _shuffled(event: AssignmentRequested, dice: random.Random) -> AssignmentRequested:
-    targets = list(event.targets)
-    dice.shuffle(targets)
-    return event.model_copy(update={"targets": tuple(targets)})
-
-
 async def test_scenario_19_an_answer_for_what_is_not_known_here_changes_nothing(world: World) -> None:
     asset_id, _, device_id = await _installed(world)
     stranger = AssignmentRequested.model_validate(
@@ -431,8 +333,51 @@ async def test_an_install_that_failed_is_tried_again_and_then_left(world: World)
         (install,) = [event for event in await world.drain() if isinstance(event, InstallRequested)]
         done = installed(install, install.targets[0]).model_dump()
         await world.say(InstallFailed(**done, cause="not_found"))
-        assert await world.state_of(devices[ONE[0]]) == [("install_failed", "not_found")]
+        state = "retrying" if attempt == 1 else "install_failed"
+        assert await world.state_of(devices[ONE[0]]) == [(state, "not_found")]
         async with world.database.transaction() as tx:
             await make_due(tx)
         async with world.database.transaction() as tx:
             assert await ask_again(tx, before=tx.now, limit=10) == (1 if attempt == 1 else 0)
+
+
+async def test_an_assignment_is_complete_once_and_only_when_no_retry_is_due(world: World) -> None:
+    names = serials(2)
+    await world.enroll(names)
+    assignment_id = await world.assign(await world.app(), await world.group(names))
+    await world.answer((await world.drain())[0])
+    (install,) = await world.drain()
+    good, bad = (installed(install, target) for target in install.targets)
+    await world.say(good)
+    failed = InstallFailed(**bad.model_dump(), cause="not_found")
+    await world.hear(heard(failed), heard(failed))
+    assert await world.drain() == []
+    assert await world.totals(assignment_id) == {State.INSTALLED: 1, State.RETRYING: 1}
+    async with world.database.transaction() as tx:
+        await make_due(tx)
+    async with world.database.transaction() as tx:
+        await ask_again(tx, before=tx.now, limit=10)
+    told = await world.settle()
+    assert [type(event) for event in told] == [InstallRequested, AssignmentCompleted]
+    assert (told[-1].round, told[-1].totals.states) == (1, {"installed": 2})
+    await world.say(good)
+    await world.say(failed)
+    assert await world.drain() == []
+
+
+async def test_an_install_that_was_given_up_settles_its_assignment(world: World) -> None:
+    await world.enroll(ONE)
+    await world.assign(await world.app(), await world.group(ONE))
+    await world.answer((await world.drain())[0])
+    for _ in range(2):
+        (install,) = await world.drain()
+        await world.say(
+            InstallFailed(**installed(install, install.targets[0]).model_dump(), cause="no_space")
+        )
+        async with world.database.transaction() as tx:
+            await make_due(tx)
+        async with world.database.transaction() as tx:
+            await ask_again(tx, before=tx.now, limit=10)
+    told = await world.drain()
+    assert [type(event) for event in told] == [AssignmentCompleted]
+    assert (told[0].round, told[0].totals.states) == (1, {"install_failed": 1})

@@ -141,10 +141,12 @@ class World:
             await self.join(group_id, serial_numbers)
         return group_id
 
-    async def join(self, group_id: UUID, serial_numbers: Sequence[str]) -> Membership:
+    async def join(
+        self, group_id: UUID, serial_numbers: Sequence[str], *, max_targets: int = 1_000_000
+    ) -> Membership:
         """Add members."""
         async with self.database.transaction() as tx:
-            return await add_members(tx, group_id, serial_numbers)
+            return await add_members(tx, group_id, serial_numbers, max_targets=max_targets)
 
     async def leave(self, group_id: UUID, serial_numbers: Sequence[str]) -> Membership:
         """Remove members."""

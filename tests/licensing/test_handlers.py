@@ -104,6 +104,17 @@ async def test_two_hundred_reservations_at_once_on_ten_licences_give_exactly_ten
     await situation.check()
 
 
+async def test_two_requests_of_one_batch_share_what_is_left_whatever_library_they_insist_on(
+    situation: Situation,
+) -> None:
+    await situation.begin(5)
+    await situation.hear(
+        [situation.requested(*wishes(4, "A"), library_id=LIBRARY), situation.requested(*wishes(4, "B"))]
+    )
+    assert (await situation.states()) == {"reserved": 5, "waitlisted": 3}
+    await situation.check()
+
+
 async def test_small_requests_fill_one_request_to_apple(situation: Situation) -> None:
     await situation.begin(5000)
     for _ in range(3):

@@ -1,9 +1,12 @@
 """The ledger on PostgreSQL beside a dict: whatever comes in whatever order, the promises hold after every step."""
 
 import asyncio
+import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 import pytest
@@ -11,14 +14,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from licensing.decide import Repair, Verdict
-from licensing.decide.verdict import Verdicts
+from licensing.decide import Repair, Verdict, verdicts
 from licensing.handlers.assets import tell_assets
 from licensing.ledger import Ledger
-from licensing.model import Happening, Intent, IntentKind, License
+from licensing.model import AppleFailure, Happening, Intent, IntentKind, License, Listing, Proof
 from licensing.schedule import TELL_SECONDS
 from licensing.steps.settle import put_back, settle
-from licensing.store import intents, licenses, pools
+from licensing.store import foreign, intents, licenses, pools
 from licensing.tables import metadata
 from shared.clock import TurnedClock
 from shared.database import Database, Transaction
@@ -29,8 +31,22 @@ from tests.licensing.situation import NOON, Situation, Wish, wishes
 T = TypeVar("T")
 Found = tuple[Transaction, Ledger, Intent, list[License]]
 
+EXAMPLES = int(os.environ.get("EXAMPLES", "30"))
+"""EXAMPLES=2000 for a thorough run by hand."""
+
 SERIALS = [f"S{number}" for number in range(3)]
 TERMINAL = {"LicenseAssigned", "LicenseRefused", "LicenseReleased", "LicenseWaitlisted"}
+
+
+class Outcome(StrEnum):
+    """What Apple does with a request."""
+
+    RAN = "ran"
+    NEVER_RAN = "never ran"
+    REFUSED = "refused for good"
+
+
+_NUMBERS = {Outcome.RAN: 9709, Outcome.REFUSED: 9999}
 
 
 class SimulatedApple:
@@ -47,15 +63,11 @@ class SimulatedApple:
             elif len(self.holders) < self.total:
                 self.holders.add(member.serial_number)
 
-    def judge(self, intent: Intent, members: list[License]) -> Verdicts:
-        """Say what the list shows: the rest found none left."""
-        associating = intent.kind is IntentKind.ASSOCIATE
-        judged: dict[Verdict, list[License]] = {}
-        for member in members:
-            done = (member.serial_number in self.holders) is associating
-            verdict = Verdict(Happening.DONE if done else Happening.NONE_LEFT)
-            judged.setdefault(verdict, []).append(member)
-        return judged
+    def judge(self, intent: Intent, members: list[License], outcome: Outcome) -> Repair:
+        """Say what a list proves that is read after the event ended; what it lacks was not done for that reason."""
+        failures = () if outcome is Outcome.NEVER_RAN else (AppleFailure(_NUMBERS[outcome]),)
+        listing = Listing(frozenset(self.holders), exact=True)
+        return Repair(Proof.LIST, verdicts(intent.kind, members, listing, failures))
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -66,6 +78,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(total=st.integers(1, 4))
     def begin(self, total: int) -> None:
+        self.held: Counter[str] = Counter()
+        self.foreign: set[str] = set()
         self.apple = SimulatedApple(total)
         self.lives: dict[str, list[Wish]] = {serial: [] for serial in SERIALS}
         self.wanted: dict[str, bool] = dict.fromkeys(SERIALS, False)
@@ -73,7 +87,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(self._begin(total))
 
     async def _begin(self, total: int) -> None:
-        self.database = Database(self.url, clock=TurnedClock(NOON), pool_size=1)
+        self.clock = TurnedClock(NOON)
+        self.database = Database(self.url, clock=self.clock, pool_size=1)
         async with self.database.transaction() as tx:
             for table in reversed(metadata.sorted_tables):
                 await tx.raw.execute(f"DELETE FROM {table.name}")
@@ -120,9 +135,9 @@ class LedgerMachine(RuleBasedStateMachine):
         if former:
             self.run(self.situation.revoke(*former))
 
-    @rule(serial=st.sampled_from(SERIALS), sent=st.booleans())
-    def leave_and_return(self, serial: str, sent: bool) -> None:  # noqa: FBT001 - drawn
-        """Let a target come back while its release has left for Apple, or is about to."""
+    @rule(serial=st.sampled_from(SERIALS), sent=st.booleans(), outcome=st.sampled_from([None, *Outcome]))
+    def leave_and_return(self, serial: str, sent: bool, outcome: Outcome | None) -> None:  # noqa: FBT001 - drawn
+        """Let a target come back while its release has left for Apple, or is about to; perhaps hear of it at once."""
         if self.wanted[serial]:
             self.run(self._drain())
             self.run(self.situation.revoke(self.lives[serial][-1]))
@@ -130,6 +145,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.run(self._send(0))
             self.lives[serial].append(Wish(serial, new_id()))
             self.run(self.situation.request(self.lives[serial][-1]))
+            if outcome is not None:
+                self.run(self._settle_one(0, outcome))
 
     @rule(change=st.integers(-3, 3))
     def buy_or_refund(self, change: int) -> None:
@@ -142,10 +159,21 @@ class LedgerMachine(RuleBasedStateMachine):
         """Send one request."""
         self.run(self._send(place))
 
-    @rule(place=st.integers(0, 3), ran=st.booleans())
-    def settle_one(self, place: int, ran: bool) -> None:  # noqa: FBT001 - drawn
-        """Let Apple have run one request, or not, and settle it by the list."""
-        self.run(self._settle_one(place, ran=ran))
+    @rule(serial=st.sampled_from(SERIALS))
+    def another_hand_gives(self, serial: str) -> None:
+        """Let somebody else assign a licence; nobody tells us."""
+        if len(self.apple.holders) < self.apple.total:
+            self.apple.holders.add(serial)
+
+    @rule()
+    def read_the_list(self) -> None:
+        """Read what is owned, and who is foreign."""
+        self.run(self._read_list())
+
+    @rule(place=st.integers(0, 3), outcome=st.sampled_from(Outcome))
+    def settle_one(self, place: int, outcome: Outcome) -> None:
+        """Let Apple do with one request what it does, and settle it by the list."""
+        self.run(self._settle_one(place, outcome))
 
     @rule()
     def send_and_settle_all(self) -> None:
@@ -168,12 +196,35 @@ class LedgerMachine(RuleBasedStateMachine):
             self.run(self.database.close())
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if hasattr(self, "situation"):
+            self.clock.turn(1)
         return self.runner.run(coroutine)
 
     async def _check(self) -> None:
         await self.situation.check()
+        await self._check_grants()
         for entitlement_id, answers in (await self.situation.told_of()).items():
             self.told.setdefault(entitlement_id, []).extend(answers)
+
+    async def _check_grants(self) -> None:
+        """Promise 1: whoever holds a unit more than before was granted it within the capacity of that moment.
+
+        But a foreign licence that became ours: its unit comes with it, be the pool over-allocated or not.
+        """
+        rows = await self.situation.rows(
+            "SELECT serial_number FROM license WHERE state IN ('reserved', 'assigned', 'releasing')"
+        )
+        held = Counter(row["serial_number"] for row in rows)
+        adopted = self.foreign | (self.apple.holders - self.held.keys())
+        granted = {serial for serial, units in held.items() if units > self.held[serial]} - adopted
+        pool = await self.situation.pool()
+        capacity = pool["total"] - pool["retired"] - pool["foreign_count"]
+        assert not granted or held.total() <= capacity, "granted beyond the capacity"
+        strangers = await self.situation.rows("SELECT serial_number FROM foreign_assignment")
+        self.foreign = {row["serial_number"] for row in strangers}
+        assert len(self.foreign) == pool["foreign_count"]
+        assert not self.foreign & held.keys(), "what is ours is not foreign"
+        self.held = held
 
     async def _store_total(self) -> None:
         async with self.database.transaction() as tx:
@@ -188,31 +239,40 @@ class LedgerMachine(RuleBasedStateMachine):
                 tx, _, intent, _ = found
                 await intents.mark_sent(tx, intent.intent_id)
 
-    async def _settle_one(self, place: int, *, ran: bool) -> None:
+    async def _read_list(self) -> None:
+        async with self.database.transaction() as tx:
+            await pools.lock(tx, [self.situation.pool_id])
+            await self._store_list(tx)
+            ledger = await Ledger.of_pools(tx, [self.situation.pool_id])
+            await ledger.adopt_waiting(self.situation.pool_id)
+            await ledger.close()
+
+    async def _store_list(self, tx: Transaction) -> None:
+        await tx.raw.execute("UPDATE pool SET total = $1", self.apple.total)
+        pool_id, holders = self.situation.pool_id, sorted(self.apple.holders)
+        strangers = await foreign.strangers(tx, pool_id, holders, since=tx.now)
+        await foreign.store(tx, pool_id, strangers, people=0, since=tx.now)
+
+    async def _settle_one(self, place: int, outcome: Outcome) -> None:
         async with _one_intent(self.situation, place, sent=True) as found:
             if found is None:
                 return
-            tx, ledger, intent, members = found
-            if ran:
+            tx, _, intent, members = found
+            if outcome is Outcome.RAN:
                 self.apple.run(intent, members)
-            await settle(tx, ledger, intent, members, Repair(self._judged(intent, members, ran=ran)))
-
-    def _judged(self, intent: Intent, members: list[License], *, ran: bool) -> Verdicts:
-        judged = self.apple.judge(intent, members)
-        if ran:
-            return judged
-        return {
-            Verdict(Happening.NOT_DONE) if verdict.happening is Happening.NONE_LEFT else verdict: group
-            for verdict, group in judged.items()
-        }
+            await self._store_list(tx)
+            ledger = await Ledger.of_pools(tx, [self.situation.pool_id])
+            await ledger.adopt_waiting(self.situation.pool_id)
+            await settle(tx, ledger, intent, members, self.apple.judge(intent, members, outcome))
+            await ledger.close()
 
     async def _drain(self) -> None:
         for _ in range(60):
             if not await self.situation.rows("SELECT 1 FROM intent"):
                 break
             await self._send(0)
-            await self._settle_one(0, ran=True)
-            await self._store_total()
+            await self._settle_one(0, Outcome.RAN)
+            await self._check()
 
     async def _put_back(self, place: int) -> None:
         async with _one_intent(self.situation, place, sent=True) as found:
@@ -222,14 +282,24 @@ class LedgerMachine(RuleBasedStateMachine):
     async def _come_to_rest(self) -> None:
         """Send and settle until nothing is under way: then the ledger and Apple agree."""
         await self._drain()
+        await self._read_list()
+        await self._check()
+        await self._drain()
         assert not await self.situation.rows("SELECT 1 FROM intent")
         await self._check()
-        rows = await self.situation.rows("SELECT serial_number FROM license WHERE state = 'assigned'")
-        assigned = {row["serial_number"] for row in rows}
-        assert assigned == self.apple.holders
+        rows = await self.situation.rows(
+            "SELECT serial_number, entitlement_id FROM license WHERE state = 'assigned'"
+        )
+        assigned = {row["serial_number"]: row["entitlement_id"] for row in rows}
+        pool = await self.situation.pool()
+        assert assigned.keys() | self.foreign == self.apple.holders
+        assert pool["held"] + pool["foreign_count"] == len(self.apple.holders)
+        assert pool["total"] == self.apple.total
         for serial, wanted in self.wanted.items():
-            if not wanted:
-                assert serial not in assigned
+            if not wanted and serial in assigned:
+                assert self.told[assigned[serial]][-1] == "LicenseRefused", (
+                    "only Apple keeps what is not wanted"
+                )
             for life in self.lives[serial]:
                 assert TERMINAL & set(self.told.get(life.entitlement_id, []))
 
@@ -252,7 +322,7 @@ async def _one_intent(situation: Situation, place: int, *, sent: bool) -> AsyncI
         await ledger.close()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(120 + EXAMPLES)
 def test_the_promises_hold_whatever_happens_in_whatever_order(licensing_url: str) -> None:
     with asyncio.Runner() as runner:  # a loop of its own: Hypothesis calls from outside any
         LedgerMachine.url = licensing_url
@@ -260,7 +330,7 @@ def test_the_promises_hold_whatever_happens_in_whatever_order(licensing_url: str
         run_state_machine_as_test(
             LedgerMachine,
             settings=settings(
-                max_examples=30,
+                max_examples=EXAMPLES,
                 stateful_step_count=30,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
@@ -318,7 +388,13 @@ async def test_scenario_10_overlapping_sets_from_many_hands_do_not_deadlock(situ
                         await intents.mark_sent(found[0], found[2].intent_id)
                     elif found is not None:
                         tx, ledger, intent, members = found
-                        await settle(tx, ledger, intent, members, Repair({Verdict(Happening.DONE): members}))
+                        await settle(
+                            tx,
+                            ledger,
+                            intent,
+                            members,
+                            Repair(Proof.EVENT, {Verdict(Happening.DONE): members}),
+                        )
 
     await asyncio.gather(*(some(number) for number in range(60)))
     await situation.check()

@@ -1,43 +1,31 @@
 """The service as a process: on a real broker, database, identity provider and simulated Apple."""
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from licensing.apple import http_client
 from licensing.tables import metadata
-from local.broker import Broker
-from local.children import Child, Command
-from local.ports import free_ports
 from local.simulators.apple import AppleSimulator
 from local.simulators.identity import Grant, IdentitySimulator
 from shared.database import Database
-from shared.events import Event, Heard
-from shared.events.registry import encode
 from shared.kafka import KafkaConnection
 from shared.migrate import assert_tables_match, migrate
+from shared.restored import EPOCH
 from shared.topic_admin import ensure_topics
 from shared.topics import TOPICS
-from shared.vault import Vault
 from tests.conftest import NewDatabase
 from tests.licensing.office import AppleAdmin
 from tests.licensing.situation import Situation, wishes
+from tests.process import Environment, process, publish, ready, surroundings
 from tests.shared.probe import Probe, probing
 
-LICENSING = str(Path(sys.executable).with_name("licensing"))
-
 Get = Callable[[str], Awaitable[httpx2.Response]]
-
-
-@pytest.fixture
-def kafka(broker: Broker) -> KafkaConnection:
-    return KafkaConnection(broker.bootstrap_servers, keeps_log=broker.keeps_log)
 
 
 @pytest.fixture
@@ -48,27 +36,21 @@ async def environment(
     apple_simulator: AppleSimulator,
     certificates: Path,
     tmp_path: Path,
-) -> Mapping[str, str]:
+) -> Environment:
     """Everything the process is told."""
-    keys = tmp_path / "keys.json"
-    keys.write_text(Vault.generate())
-    http_port, metrics_port = free_ports(2)
-    return {
-        "DATABASE_URL": await new_database("licensing"),
-        "VAULT_KEYS_FILE": str(keys),
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
-        "BROKER_KEEPS_LOG": str(kafka.keeps_log).lower(),
-        "OIDC_ISSUERS": identity.url,
-        "JWKS_URLS": identity.jwks_url,
-        "AUDIENCE": "licensing",
-        "HTTP_PORT": str(http_port),
-        "METRICS_PORT": str(metrics_port),
+    common = surroundings(
+        "licensing",
+        database_url=await new_database("licensing"),
+        kafka=kafka,
+        identity=identity,
+        directory=tmp_path,
+    )
+    return common | {
         "TLS_CERT_FILE": str(certificates / "server.pem"),
         "TLS_KEY_FILE": str(certificates / "server.key"),
         "TRUST_CA_FILE": str(certificates / "ca.pem"),
         "APPLE_BASE_URL": apple_simulator.url,
-        "NOTIFICATION_BASE_URL": f"https://localhost:{http_port}",
+        "NOTIFICATION_BASE_URL": f"https://localhost:{common['HTTP_PORT']}",
         "STATUS_FIRST_SECONDS": "0.2",
     }
 
@@ -81,7 +63,7 @@ async def test_the_migrations_lead_to_the_declared_tables(new_database: NewDatab
 
 @pytest.mark.timeout(90)  # two processes start one after the other, perhaps the session's broker before them
 async def test_a_request_on_the_bus_becomes_licences_at_apple(
-    environment: Mapping[str, str],
+    environment: Environment,
     kafka: KafkaConnection,
     admin: AppleAdmin,
     identity: IdentitySimulator,
@@ -90,20 +72,20 @@ async def test_a_request_on_the_bus_becomes_licences_at_apple(
 ) -> None:
     uid, text = await admin.open_library(50)
     await ensure_topics(kafka, TOPICS)
-    await _run("migrate", environment, tmp_path).finish()
-    service = _run("serve", environment, tmp_path)
+    await process("licensing", "migrate", environment=environment, directory=tmp_path).finish()
+    service = process("licensing", "serve", environment=environment, directory=tmp_path)
     targets = wishes(60, "MAIN")
     token = identity.sign(Grant(subject="t", scope="licenses:read licenses:admin", audience="licensing"))
     try:
         async with http_client(certificates / "ca.pem") as http, probing(kafka, "licensing.events") as probe:
             http.headers["authorization"] = f"Bearer {token}"
             http.base_url = httpx2.URL(environment["NOTIFICATION_BASE_URL"])
-            await service.wait_until(lambda: _answers(http, "/readyz"), within_seconds=30)
+            await ready(service, environment)
             uploaded = await http.post("/v1/content-tokens", json={"content_token": text})
             assert uploaded.status_code == 201
             await _until(lambda: _counted(http, "/v1/pools", 2))
             asked = Situation(Database(environment["DATABASE_URL"])).requested(*targets)
-            await _publish(kafka, asked, asked)
+            await publish(kafka, asked, asked)
             await _until(lambda: _counted(http, "/v1/licenses?state=assigned", 50))
             while "LicenseAssigned" not in _types(probe):
                 await probe.until(len(probe.records) + 1)
@@ -120,6 +102,24 @@ async def test_a_request_on_the_bus_becomes_licences_at_apple(
     assert not any(word in log for word in (text, secret, "Traceback"))
 
 
+async def test_scenario_19_a_restore_is_followed_by_versions_that_nobody_has_heard(
+    environment: Environment, tmp_path: Path
+) -> None:
+    await process("licensing", "migrate", environment=environment, directory=tmp_path).finish()
+    connection = await asyncpg.connect(environment["DATABASE_URL"])
+    try:
+        await connection.execute(
+            "INSERT INTO asset (id, adam_id, pricing_param, is_book, device_assignable, revocable, platforms, version)"
+            " VALUES (gen_random_uuid(), '408709785', 'STDQ', false, true, true, '{iOS}', 7)"
+        )
+        await process(
+            "licensing", "replay", "--restored", environment=environment, directory=tmp_path
+        ).finish()
+        assert await connection.fetchval("SELECT version FROM asset") == EPOCH + 7
+    finally:
+        await connection.close()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "complaint"),
     [
@@ -134,25 +134,15 @@ async def test_a_request_on_the_bus_becomes_licences_at_apple(
     ],
 )
 async def test_a_start_without_a_setting_is_refused_with_its_name(
-    environment: Mapping[str, str], tmp_path: Path, name: str, value: str, complaint: str
+    environment: Environment, tmp_path: Path, name: str, value: str, complaint: str
 ) -> None:
-    process = _run("serve", {**environment, name: value}, tmp_path)
-    assert await process.ended() == 2
+    refused = process("licensing", "serve", environment={**environment, name: value}, directory=tmp_path)
+    assert await refused.ended() == 2
     assert complaint in (tmp_path / "serve.log").read_text()
 
 
 def _types(probe: Probe) -> list[str]:
     return [dict(record.headers)["ce_type"].decode() for record in probe.records]
-
-
-def _run(verb: str, environment: Mapping[str, str], directory: Path) -> Child:
-    command = Command(
-        name=verb,
-        arguments=[LICENSING, verb],
-        environment=dict(environment),
-        log_file=directory / f"{verb}.log",
-    )
-    return Child(command)
 
 
 async def _answers(http: httpx2.AsyncClient, path: str) -> bool:
@@ -171,15 +161,3 @@ async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(20):
         while not await holds():
             await asyncio.sleep(0.1)
-
-
-async def _publish(kafka: KafkaConnection, *told: Heard[Event]) -> None:
-    async with AIOKafkaProducer(**kafka.options()) as producer:
-        for heard in told:
-            event = heard.event
-            await producer.send_and_wait(
-                event.topic.name,
-                encode(event),
-                key=event.key().encode(),
-                headers=heard.envelope.headers(),
-            )

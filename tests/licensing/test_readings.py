@@ -1,5 +1,7 @@
 """What Apple's lists tell: assets, counts and who holds licences, read beside the ledger and never added to it."""
 
+import asyncio
+
 import pytest
 
 from licensing.model import Access, AssetKey, EventState, EventStatus, ListedAsset
@@ -127,6 +129,91 @@ async def test_a_licence_given_by_another_hand_is_foreign_and_lowers_the_capacit
     await school.check()
 
 
+async def test_a_foreign_licence_is_ours_as_soon_as_its_target_asks(
+    school: Office, admin: AppleAdmin
+) -> None:
+    await admin.give(APP, "FOREIGN-1", "FOREIGN-2")
+    await school.want_assets()
+    await school.settle_all()
+    await school.request(wish("FOREIGN-1"), *wishes(49), no_wait=True)
+
+    pool = await school.pool()
+    assert (pool["foreign_count"], pool["held"]) == (1, 49)
+    assert (await school.states()) == {"reserved": 49, "refused": 1}
+    await school.settle_all()
+    assert await school.assigned() | {"FOREIGN-2"} == await admin.holders()
+    await school.check()
+
+
+async def test_scenario_14_who_holds_a_foreign_licence_of_a_full_pool_need_not_wait(
+    school: Office, admin: AppleAdmin
+) -> None:
+    await admin.give(APP, *(f"FOREIGN-{number}" for number in range(50)))
+    await school.want_assets()
+    await school.settle_all()
+    first, adopting = wish("FIRST"), wish("FOREIGN-7")
+    await school.request(first)
+    await school.request(adopting)
+    await school.settle_all()
+
+    assert (await school.state(first), await school.state(adopting)) == ("waitlisted", "assigned")
+    pool = await school.pool()
+    assert (pool["foreign_count"], pool["held"], pool["waiting"]) == (49, 1, 1)
+    assert len(await admin.holders()) == 50
+    await school.check()
+
+
+async def test_who_waits_and_turns_out_to_hold_a_foreign_licence_gets_that_one(
+    school: Office, admin: AppleAdmin
+) -> None:
+    await school.request(*wishes(49))
+    await school.settle_all()
+    await admin.give(APP, "FOREIGN")  # nobody tells us
+    first, adopting = wish("FIRST"), wish("FOREIGN")
+    await school.request(first, adopting)
+    await school.settle_all()
+    await school.want_assets()
+    await school.settle_all()
+
+    assert (await school.state(first), await school.state(adopting)) == ("waitlisted", "assigned")
+    pool = await school.pool()
+    assert (pool["foreign_count"], pool["held"], pool["waiting"]) == (0, 50, 1)
+    await school.check()
+
+
+async def test_who_asks_while_a_list_is_read_is_not_counted_as_foreign(
+    school: Office, admin: AppleAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await admin.give(APP, "FOREIGN-1", "FOREIGN-2")
+    honest = school.apple.asset
+
+    async def asked_meanwhile(access: Access, key: AssetKey) -> ListedAsset | None:
+        monkeypatch.setattr(school.apple, "asset", honest)
+        await school.request(wish("FOREIGN-1"))
+        return await honest(access, key)
+
+    monkeypatch.setattr(school.apple, "asset", asked_meanwhile)
+    await school.want_assets()
+    await school.work("read_assets", "read_list")
+    pool = await school.pool()
+    assert (pool["foreign_count"], pool["held"]) == (1, 1)
+
+
+async def test_a_foreign_licence_that_was_taken_back_elsewhere_is_forgotten(
+    school: Office, admin: AppleAdmin
+) -> None:
+    await admin.give(APP, "FOREIGN-1", "FOREIGN-2")
+    await school.want_assets()
+    await school.settle_all()
+    await admin.take(APP, "FOREIGN-1")
+    await school.want_assets()
+    await school.settle_all()
+    assert (await school.pool())["foreign_count"] == 1
+    assert [row[0] for row in await school.rows("SELECT serial_number FROM foreign_assignment")] == [
+        "FOREIGN-2"
+    ]
+
+
 async def test_licences_given_by_another_hand_before_we_came_are_counted_at_the_first_reading(
     office: Office, admin: AppleAdmin, call: Call
 ) -> None:
@@ -162,9 +249,30 @@ async def test_more_waiters_than_one_transaction_serves_are_served_by_the_clock(
     await school.want_assets()
     await school.work("read_assets")
     assert (await school.pool())["waiting"] == 5
-    await school.clockwork.serve_waitlists()
-    assert (await school.pool())["waiting"] == 2
+    served = []
+    for _ in range(3):
+        await school.clockwork.serve_waitlists()
+        served.append((await school.pool())["waiting"])
+    assert served == [3, 2, 2]
     await school.check()
+
+
+async def test_the_clock_comes_back_from_a_waitlist_that_cannot_be_served(school: Office) -> None:
+    async with school.database.transaction() as tx:
+        await tx.raw.execute("UPDATE pool SET waiting = 1")  # though nobody waits
+    async with asyncio.timeout(5):
+        await school.clockwork.serve_waitlists()
+
+
+async def test_the_clock_comes_back_however_fast_notifications_come_in(
+    school: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def another(*_: object, **__: object) -> int:
+        return 1
+
+    monkeypatch.setattr("licensing.handlers.clockwork.read_notifications", another)
+    async with asyncio.timeout(5):
+        await school.clockwork.read_notifications()
 
 
 async def test_an_asset_that_left_the_list_has_nothing_left_to_grant(

@@ -11,7 +11,7 @@ import pytest
 
 from local.simulators.apns import ApnsSettings, ApnsSimulator
 from local.simulators.authority import Authority
-from local.simulators.identity import IdentitySimulator
+from local.simulators.identity import IdentitySettings, IdentitySimulator
 from local.simulators.serving import Serving
 from mdm_push import api, checkin
 from mdm_push.handlers.means import Means
@@ -22,6 +22,7 @@ from shared.auth import Verifier
 from shared.clock import SystemClock, TurnedClock
 from shared.database import Database
 from shared.migrate import migrate
+from shared.trust import tls_context
 from shared.vault import Vault
 from shared.web import Health, build_app
 from tests.conftest import NewDatabase
@@ -106,9 +107,16 @@ async def simulator(folder: Path) -> AsyncIterator[ApnsSimulator]:
 
 
 @pytest.fixture(scope="session")
-async def identity_provider() -> AsyncIterator[IdentitySimulator]:
-    async with IdentitySimulator() as provider:
+async def identity_provider(folder: Path) -> AsyncIterator[IdentitySimulator]:
+    settings = IdentitySettings(certificate_file=folder / "server.pem", key_file=folder / "server.key")
+    async with IdentitySimulator(settings) as provider:
         yield provider
+
+
+@pytest.fixture
+def ca_names_devices() -> bool:
+    """Whether the names in a device's certificate are the authority's word."""
+    return False
 
 
 @pytest.fixture
@@ -118,6 +126,8 @@ async def doors(
     authority: Authority,
     folder: Path,
     identity_provider: IdentitySimulator,
+    *,
+    ca_names_devices: bool,
 ) -> AsyncIterator[Doors]:
     """The service's doors on a real port, at the time of day, with a quick patience."""
 
@@ -125,9 +135,9 @@ async def doors(
         return []
 
     database = Database(database_url)
-    means = Means(vault, patience=QUICK)
+    means = Means(vault, patience=QUICK, ca_names_devices=ca_names_devices)
     prover = Prover(authority.certificate_pem, trusted_proxies=[ip_network("127.0.0.2")], clock=SystemClock())
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(verify=tls_context(folder / "ca.pem")) as http:
         app = build_app(
             title="mdm-push",
             description="",

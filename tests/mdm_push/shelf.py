@@ -137,7 +137,7 @@ class Shelf:
     def _listed(self) -> list[object]:
         verifying = [wish for wish in self.wishes.values() if wish.state is WishState.VERIFYING]
         statuses = {BUNDLE: "Managed"} if self.on_device else {}
-        known = Knowledge({ASSET: self.app} if self.app else {}, {})
+        known = Knowledge(self.enrollment, {ASSET: self.app} if self.app else {}, {})
         return self._store(listed(verifying, statuses, knowledge=known, now=self.now, patience=PATIENCE))
 
     def _store(self, outcome: Outcome) -> list[object]:

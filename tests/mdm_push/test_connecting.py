@@ -1,9 +1,10 @@
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from shared.events.mdm_push import InstallCompleted, InstallFailed
+from shared.events.mdm_push import DeviceUpdated, InstallCompleted, InstallFailed
 from shared.ids import new_id
 from tests.mdm_push.workbench import ASSET, BUNDLE, Workbench
 
@@ -166,6 +167,24 @@ async def test_conformance_20_a_status_that_is_told_once_is_stored_when_it_comes
     assert await bench.value("SELECT status FROM apps WHERE asset_id = $1", ASSET) == "UserRejected"
 
 
+async def test_a_look_that_the_device_put_off_keeps_no_later_install_waiting(bench: Workbench) -> None:
+    device = await bench.enroll()
+    await bench.ask_install(device)
+    first = await bench.idle(device)
+    assert first is not None
+    await bench.report(device, first)
+    bench.clock.turn(5)
+    await bench.ask_install(device, asset_id=new_id(), adam_id="42")
+    look = await bench.idle(device)
+    assert look is not None
+    assert look.request_type == "ManagedApplicationList"
+    second = await bench.report(device, look, "NotNow")
+    assert second is not None
+    assert second.request_type == "InstallApplication"
+    assert await bench.report(device, second) is None
+    assert await bench.next_push(device) == 5
+
+
 @pytest.mark.parametrize("code", [9610, 506, 12064])
 async def test_a_licence_that_apple_does_not_know_yet_is_tried_again(bench: Workbench, code: int) -> None:
     device = await bench.enroll()
@@ -229,6 +248,73 @@ async def test_an_app_that_never_shows_is_given_up_after_a_day(bench: Workbench)
         looks += 1
     assert told[0].event.cause == "not_verified"
     assert 24 < looks < 40
+
+
+async def test_before_macos_11_an_install_is_proven_by_what_is_installed(bench: Workbench) -> None:
+    device = await bench.enroll("mac", ProductName="MacPro6,1", OSVersion="10.15.7")
+    await bench.ask_install(device)
+    command = await bench.idle(device)
+    assert command is not None
+    await bench.report(device, command, Identifier=BUNDLE, State="Queued")
+    strangers: list[dict[str, Any]] = [
+        {"Identifier": "com.stranger"},
+        {"Name": "no bundle id"},
+        {"Identifier": 7},
+    ]
+    for apps in (strangers, [*strangers, {"Identifier": BUNDLE, "Installing": True}]):
+        bench.clock.turn(60)
+        listing = await bench.idle(device)
+        assert listing is not None
+        assert (listing.request_type, listing.arguments) == ("InstalledApplicationList", {})
+        await bench.report(device, listing, InstalledApplicationList=apps)
+        assert await bench.told() == []
+    bench.clock.turn(60)
+    listing = await bench.idle(device)
+    assert listing is not None
+    await bench.report(device, listing, InstalledApplicationList=[*strangers, {"Identifier": BUNDLE}])
+    [told] = await bench.told()
+    assert isinstance(told.event, InstallCompleted)
+
+
+async def test_a_list_of_installed_apps_gives_no_stranger_the_name_of_ours(bench: Workbench) -> None:
+    device = await bench.enroll("mac", ProductName="MacPro6,1", OSVersion="10.15.7")
+    await bench.ask_install(device)
+    command = await bench.idle(device)
+    assert command is not None
+    await bench.report(device, command, State="Queued")
+    bench.clock.turn(60)
+    listing = await bench.idle(device)
+    assert listing is not None
+    await bench.report(device, listing, InstalledApplicationList=[{"Identifier": "com.stranger"}])
+    assert await bench.told() == []
+
+
+async def test_a_device_is_asked_about_itself_once_a_day_when_it_connects(bench: Workbench) -> None:
+    device = await bench.enroll()
+    assert await bench.idle(device) is None
+    bench.clock.turn(24 * 3600)
+    polls = await asyncio.gather(*(bench.idle(device) for _ in range(3)))
+    assert {poll.request_type for poll in polls if poll is not None} == {"DeviceInformation"}
+    [command, *_] = polls
+    assert command is not None
+    assert await bench.next_push(device) == 600, "it is here: it is woken only if it falls silent"
+    assert await bench.report(device, command, QueryResponses={"OSVersion": "18.0"}) is None
+    [told] = await bench.told()
+    assert isinstance(told.event, DeviceUpdated)
+    assert told.event.os_version == "18.0"
+    assert await bench.idle(device) is None
+
+
+async def test_the_daily_question_waits_behind_what_the_device_came_for(bench: Workbench) -> None:
+    device = await bench.enroll()
+    bench.clock.turn(24 * 3600)
+    await bench.ask_install(device)
+    command = await bench.idle(device)
+    assert command is not None
+    assert command.request_type == "InstallApplication"
+    question = await bench.report(device, command, State="Managed")
+    assert question is not None
+    assert question.request_type == "DeviceInformation"
 
 
 async def test_a_withdrawal_and_a_poll_at_once_never_both_win(bench: Workbench) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mdm_push.certificates import warning_due
 from mdm_push.decide import Knowledge, listed
+from mdm_push.decide.breaker import LIMIT, Breaker
 from mdm_push.decide.pushes import answered, unanswered
 from mdm_push.decide.why import Situation, why
 from mdm_push.decide.words import slug
@@ -27,6 +28,8 @@ from shared.ids import new_id
 from tests.mdm_push.shelf import PATIENCE, Shelf
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
+ACCEPTED = PushAnswer(status=200)
+MAC = Shelf().enrollment
 DELIVERIES = [new_id() for _ in range(3)]
 
 asks = st.tuples(
@@ -196,7 +199,7 @@ def app(asset: UUID, identifier: str | None) -> App:
 
 def test_a_nameless_app_takes_the_only_name_that_is_free() -> None:
     mine, other = new_id(), new_id()
-    known = Knowledge({mine: app(mine, None), other: app(other, "com.other")}, {})
+    known = Knowledge(MAC, {mine: app(mine, None), other: app(other, "com.other")}, {})
     statuses = {"com.other": "Managed", "com.mine": "Managed"}
     outcome = listed([wish(mine)], statuses, knowledge=known, now=NOW, patience=PATIENCE)
     assert outcome.apps[0].identifier == "com.mine"
@@ -206,10 +209,10 @@ def test_a_nameless_app_takes_the_only_name_that_is_free() -> None:
 def test_two_nameless_apps_are_not_guessed_but_known_names_help() -> None:
     first, second = new_id(), new_id()
     statuses = {"com.a": "Managed", "com.b": "Managed"}
-    unknown = Knowledge({}, {})
+    unknown = Knowledge(MAC, {}, {})
     both = [wish(first), wish(second)]
     assert listed(both, statuses, knowledge=unknown, now=NOW, patience=PATIENCE).events == []
-    helped = Knowledge({}, {first: "com.b"})
+    helped = Knowledge(MAC, {}, {first: "com.b"})
     outcome = listed(both, statuses, knowledge=helped, now=NOW, patience=PATIENCE)
     assert {each.asset_id: each.identifier for each in outcome.apps} == {first: "com.b", second: "com.a"}
 
@@ -228,7 +231,7 @@ def test_nothing_is_said_to_be_gone_that_the_list_may_name(
     apps: dict[str, str], statuses: dict[str, str] | None, told: list[type]
 ) -> None:
     asset = new_id()
-    known = Knowledge({asset: app(asset, apps.get("identifier"))}, {})
+    known = Knowledge(MAC, {asset: app(asset, apps.get("identifier"))}, {})
     outcome = listed([wish(asset, Intent.REMOVE)], statuses, knowledge=known, now=NOW, patience=PATIENCE)
     assert [type(each.event) for each in outcome.events] == told
 
@@ -270,22 +273,52 @@ def wake(**changes: object) -> WakeUp:
     attempts=st.integers(min_value=0, max_value=20),
     problem=st.sampled_from([None, "too_many_requests", "gone_before_token_update"]),
     gone=st.none() | st.datetimes(timezones=st.just(UTC)),
+    doubted=st.booleans(),
 )
 def test_every_answer_leads_to_a_next_push_or_a_dead_token(
-    status: int, reason: str | None, attempts: int, problem: str | None, gone: datetime | None
+    *,
+    status: int,
+    reason: str | None,
+    attempts: int,
+    problem: str | None,
+    gone: datetime | None,
+    doubted: bool,
 ) -> None:
     answer = PushAnswer(status=status, reason=reason, gone_since=gone)
     judged = answered(
-        wake(attempts=attempts, problem=problem), answer, now=NOW, patience=Patience(), jitter=1.0
+        wake(attempts=attempts, problem=problem),
+        answer,
+        doubted=doubted,
+        now=NOW,
+        patience=Patience(),
+        jitter=1.0,
     )
     at = judged.outcome.next_push_at
     assert (judged.outcome.pushed_at is not None) == (status == 200)
     if at is None:
         assert status == 410 or reason in {"BadDeviceToken", "Unregistered"}
+        assert not (doubted and reason == "BadDeviceToken"), "a doubted topic costs no token"
     else:
         assert NOW <= at <= NOW + timedelta(days=1)
     if judged.pauses_topic:
         assert at is not None, "no token is given up for a fault of the topic"
+
+
+def test_a_topic_is_doubted_until_apns_knew_a_token_and_again_after_a_row_of_bad_ones() -> None:
+    bad, known, gone = (PushAnswer(status=400, reason="BadDeviceToken"), ACCEPTED, PushAnswer(status=410))
+    for proof in (known, gone):
+        breaker = Breaker()
+        breaker.hear("other", known)
+        assert breaker.doubts("t")
+        breaker.hear("t", proof)
+        for _ in range(LIMIT - 1):
+            breaker.hear("t", bad)
+            assert not breaker.doubts("t")
+        breaker.hear("t", PushAnswer(status=503))
+        breaker.hear("t", bad)
+        assert (breaker.open("t"), breaker.doubts("t")) == (True, True)
+        breaker.hear("t", proof)
+        assert (breaker.open("t"), breaker.doubts("t")) == (False, False)
 
 
 def test_429_doubles_to_an_hour() -> None:
@@ -295,6 +328,7 @@ def test_429_doubles_to_an_hour() -> None:
         outcome = answered(
             before,
             PushAnswer(status=429, reason="TooManyRequests"),
+            doubted=False,
             now=NOW,
             patience=Patience(),
             jitter=1.0,

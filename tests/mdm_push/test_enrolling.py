@@ -1,10 +1,14 @@
+import asyncio
+
 import pytest
 
-from mdm_push.messages import Speaker
-from mdm_push.model import DeviceRefused
+from mdm_push.handlers import enrolling
+from mdm_push.messages import Authenticate, Speaker, read
+from mdm_push.model import CertificateNotBound, DeviceRefused
 from shared.events.mdm_push import DeviceEnrolled, DeviceUnenrolled, DeviceUpdated, InstallFailed
 from shared.events.words import EnrollmentKind, Platform, UnenrollReason
-from tests.mdm_push.workbench import Device, Workbench
+from shared.ids import new_id
+from tests.mdm_push.workbench import TOPIC, Device, Workbench
 
 
 async def test_a_device_is_enrolled_by_its_first_token_update_and_not_before(bench: Workbench) -> None:
@@ -51,6 +55,22 @@ async def test_a_device_held_in_setup_assistant_is_let_go(bench: Workbench) -> N
     released = await bench.report(device, question)
     assert released is not None
     assert released.request_type == "DeviceConfigured"
+
+
+async def test_a_later_token_update_asks_the_device_what_it_runs_now_but_only_once(bench: Workbench) -> None:
+    device = await bench.enroll()
+    await bench.token_update(device, speaker=Speaker(UDID=device.udid, UserID="USER-1"))
+    assert await bench.idle(device) is None
+    for _ in range(2):
+        await bench.token_update(device)
+    assert await bench.next_push(device) == 0
+    command = await bench.idle(device)
+    assert command is not None
+    assert command.request_type == "DeviceInformation"
+    assert await bench.report(device, command, QueryResponses={"OSVersion": "18.0"}) is None
+    [told] = await bench.told()
+    assert isinstance(told.event, DeviceUpdated)
+    assert (told.event.os_version, told.event.supervised) == ("18.0", True)
 
 
 async def test_a_user_channel_with_nothing_to_fetch_is_not_woken(bench: Workbench) -> None:
@@ -147,6 +167,35 @@ async def test_the_certificate_of_a_former_life_is_worth_nothing(bench: Workbenc
     await bench.token_update(device)
     with pytest.raises(DeviceRefused):
         await bench.idle(Device(device.udid, former))
+
+
+async def test_a_former_certificate_is_refused_also_where_it_waited_for_the_next_life_to_begin(
+    bench: Workbench,
+) -> None:
+    device = await bench.enroll()
+    former = Device(device.udid, device.certificate)
+    device.certificate = bench.certificate("its next life")
+    async with bench.database.transaction() as tx:
+        again = read(Authenticate, {"Topic": TOPIC})
+        await enrolling.authenticate(tx, device.speaker, again, device.certificate, correlation_id=new_id())
+        late = [
+            asyncio.create_task(bench.token_update(former)),
+            asyncio.create_task(bench.report(former, new_id())),
+        ]
+        await until_waiting(bench, len(late))
+    assert [type(each) for each in await asyncio.gather(*late, return_exceptions=True)] == [
+        CertificateNotBound,
+        CertificateNotBound,
+    ]
+    assert await bench.value("SELECT state FROM enrollments") == "authenticated"
+
+
+async def until_waiting(bench: Workbench, count: int) -> None:
+    """Wait until so many statements wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with asyncio.timeout(5):
+        while await bench.value(waiting) < count:
+            await asyncio.sleep(0.01)
 
 
 async def test_conformance_11_a_checked_out_device_is_told_and_never_pushed_again(bench: Workbench) -> None:

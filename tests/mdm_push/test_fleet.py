@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,14 @@ async def test_ipads_and_macs_install_and_remove_over_the_whole_wire(
     assert all(each.event.was is None for each in removed)
     assert not any(device.apps for device in fleet.devices.values())
     assert await doors.bench.value("SELECT count(*) FROM push_state WHERE next_push_at IS NOT NULL") == 0
+
+
+async def test_a_mac_before_macos_11_proves_an_install_too(doors: Doors, fleet: DeviceFleet) -> None:
+    async with DeviceFleet(replace(fleet.settings, mac_version="10.15.7")) as old:
+        _, [mac] = await enroll(doors, old, 1, Kind.MAC)
+        [target] = await doors.bench.ask_install(mac.event.enrollment_id)
+        [completed] = await told(doors.bench, InstallCompleted, 1)
+    assert completed.event.delivery_id == target.delivery_id
 
 
 async def test_devices_tell_that_they_are_supervised(doors: Doors, fleet: DeviceFleet) -> None:

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,18 +54,20 @@ def signature(
     return {"mdm-signature": base64.b64encode(der).decode()}
 
 
-def rsa_device() -> Identity:
+def rsa_device(subject: x509.Name | None = None, *others: x509.ExtensionType) -> Identity:
     key = rsa.generate_private_key(65537, 2048)
     issued = x509.load_pem_x509_certificate(AUTHORITY.issue_device(common_name="x").certificate_pem)
     builder = x509.CertificateBuilder(
         issuer_name=issued.issuer,
-        subject_name=issued.subject,
+        subject_name=subject or issued.subject,
         public_key=key.public_key(),
         serial_number=x509.random_serial_number(),
         not_valid_before=issued.not_valid_before_utc,
         not_valid_after=issued.not_valid_after_utc,
         extensions=list(issued.extensions),
     )
+    for other in others:
+        builder = builder.add_extension(other, critical=False)
     certificate = builder.sign(AUTHORITY.private_key, hashes.SHA256())
     return Identity(
         certificate.public_bytes(serialization.Encoding.PEM),
@@ -81,6 +84,24 @@ def fingerprint(identity: Identity) -> bytes:
 def der(identity: Identity) -> str:
     certificate = x509.load_pem_x509_certificate(identity.certificate_pem)
     return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
+
+
+def test_a_device_is_named_by_what_the_authority_wrote_into_its_certificate() -> None:
+    subject = [
+        x509.NameAttribute(NameOID.COMMON_NAME, "UDID-1"),
+        x509.NameAttribute(NameOID.SERIAL_NUMBER, "C02X"),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "A school"),
+    ]
+    others = x509.SubjectAlternativeName(
+        [
+            x509.DNSName("udid-2"),
+            x509.UniformResourceIdentifier("urn:uuid:UDID-3"),
+            x509.RFC822Name("ada@example.com"),
+        ]
+    )
+    named = rsa_device(x509.Name(subject), others)
+    proven = prover().prove(signature(named), BODY, peer=None)
+    assert proven.names == {"udid-1", "c02x", "udid-2", "udid-3"}
 
 
 @pytest.mark.parametrize("algorithm", [hashes.SHA256(), hashes.SHA384(), hashes.SHA512()])

@@ -1,44 +1,34 @@
 """The service as a process: on a real broker and database, with simulated devices, APNs and identity provider."""
 
-import sys
+import plistlib
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import httpx2
 import pytest
-from aiokafka import AIOKafkaProducer
 
-from local.broker import Broker
-from local.children import Child, Command
-from local.ports import free_ports
 from local.simulators.apns import ApnsSimulator
 from local.simulators.authority import Authority
 from local.simulators.devices import DeviceFleet, FleetSettings
+from local.simulators.devices.proof import by_header
 from local.simulators.identity import Grant, IdentitySimulator
 from mdm_push.tables import metadata
-from shared.events import Event
 from shared.events.assignment import DeliveryTarget, InstallRequested
-from shared.events.registry import encode
 from shared.events.words import AssetKind, AssignmentMode
 from shared.ids import new_id
 from shared.kafka import KafkaConnection
 from shared.migrate import assert_tables_match
+from shared.restored import EPOCH
 from shared.topic_admin import ensure_topics
 from shared.topics import TOPICS
-from shared.vault import Vault
 from tests.conftest import NewDatabase
 from tests.mdm_push.test_api import upload
 from tests.mdm_push.workbench import ADAM_ID, ASSET, TOPIC, heard
+from tests.process import Environment, process, publish, ready, surroundings
 from tests.shared.probe import Probe, probing
 
-MDM_PUSH = str(Path(sys.executable).with_name("mdm-push"))
-
-Environment = dict[str, str]
-
-
-@pytest.fixture
-def kafka(broker: Broker) -> KafkaConnection:
-    return KafkaConnection(broker.bootstrap_servers, keeps_log=broker.keeps_log)
+AUTHENTICATE = plistlib.dumps({"MessageType": "Authenticate", "UDID": "U", "Topic": TOPIC})
 
 
 @pytest.fixture
@@ -51,20 +41,10 @@ async def environment(
     tmp_path: Path,
 ) -> Environment:
     """Everything the process is told."""
-    keys = tmp_path / "keys.json"
-    keys.write_text(Vault.generate())
-    http_port, metrics_port = free_ports(2)
-    return {
-        "DATABASE_URL": database_url,
-        "VAULT_KEYS_FILE": str(keys),
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
-        "BROKER_KEEPS_LOG": str(kafka.keeps_log).lower(),
-        "OIDC_ISSUERS": identity_provider.url,
-        "JWKS_URLS": identity_provider.jwks_url,
-        "AUDIENCE": "mdm-push",
-        "HTTP_PORT": str(http_port),
-        "METRICS_PORT": str(metrics_port),
+    common = surroundings(
+        "mdm-push", database_url=database_url, kafka=kafka, identity=identity_provider, directory=tmp_path
+    )
+    return common | {
         "APNS_HOST": "localhost",
         "APNS_PORT": str(simulator.port),
         "TRUST_CA_FILE": str(folder / "ca.pem"),
@@ -77,7 +57,9 @@ async def test_migrate_leads_to_the_declared_tables_and_the_topics(
     environment: Environment, new_database: NewDatabase, kafka: KafkaConnection, tmp_path: Path
 ) -> None:
     url = await new_database("mdm-push")
-    await _run("migrate", environment | {"DATABASE_URL": url}, tmp_path).finish()
+    await process(
+        "mdm-push", "migrate", environment=environment | {"DATABASE_URL": url}, directory=tmp_path
+    ).finish()
     await assert_tables_match(url, metadata)
     async with probing(kafka, "mdm-push.events") as probe:
         assert probe.records == []
@@ -92,7 +74,7 @@ async def test_an_install_asked_on_the_bus_is_pushed_installed_and_told(
     tmp_path: Path,
 ) -> None:
     await ensure_topics(kafka, TOPICS)
-    service = _run("serve", environment, tmp_path)
+    service = process("mdm-push", "serve", environment=environment, directory=tmp_path)
     url = f"http://127.0.0.1:{environment['HTTP_PORT']}"
     grant = Grant(subject="portal", scope="devices:read devices:command", audience="mdm-push")
     headers = {"authorization": f"Bearer {identity_provider.sign(grant)}"}
@@ -105,7 +87,7 @@ async def test_an_install_asked_on_the_bus_is_pushed_installed_and_told(
         install_seconds=0.2,
     )
     try:
-        await service.wait_until(lambda: _ready(url), within_seconds=15)
+        await ready(service, environment)
         async with (
             httpx2.AsyncClient(base_url=url, headers=headers) as http,
             DeviceFleet(fleet_settings) as fleet,
@@ -116,7 +98,7 @@ async def test_an_install_asked_on_the_bus_is_pushed_installed_and_told(
             [device] = fleet.create(1)
             assert await fleet.enroll([device]) == []
             [enrollment] = (await http.get(f"/v1/enrollments?serial_number={device.serial}")).json()["items"]
-            await _publish(kafka, _install_on(enrollment["id"]))
+            await publish(kafka, heard(_install_on(enrollment["id"])))
             told = await _told(probe, enrollment["id"], "InstallCompleted")
         assert told[0] == "DeviceEnrolled"
         assert {"DeviceUpdated", "DevicePushed"} <= set(told)
@@ -127,12 +109,65 @@ async def test_an_install_asked_on_the_bus_is_pushed_installed_and_told(
     assert not any(word in log for word in ("Traceback", "PRIVATE KEY", str(device.magic)))
 
 
+async def test_a_certificate_in_a_header_counts_only_from_the_proxies_that_the_settings_name(
+    environment: Environment, kafka: KafkaConnection, authority: Authority, tmp_path: Path
+) -> None:
+    await ensure_topics(kafka, TOPICS)
+    url = f"http://127.0.0.1:{environment['HTTP_PORT']}"
+    name, value = by_header(authority.issue_device(common_name="U"), "Client-Cert").header(b"")
+    lies = {"X-Forwarded-For": "127.0.0.2", "X-Real-IP": "127.0.0.2", "Forwarded": "for=127.0.0.2"}
+    answers = {}
+    service = process(
+        "mdm-push",
+        "serve",
+        environment=environment | {"TRUSTED_PROXIES": "127.0.0.2,10.0.0.0/8"},
+        directory=tmp_path,
+    )
+    try:
+        await ready(service, environment)
+        for peer in ("127.0.0.1", "127.0.0.2"):
+            transport = httpx2.AsyncHTTPTransport(local_address=peer)
+            async with httpx2.AsyncClient(base_url=url, transport=transport) as http:
+                for headers in ({name: value}, {name: value} | lies):
+                    answer = await http.put("/mdm/checkin", content=AUTHENTICATE, headers=headers)
+                    answers[peer, len(headers)] = (answer.status_code, answer.text)
+                doubled = [(name, value), (name, value)]
+                answer = await http.put("/mdm/checkin", content=AUTHENTICATE, headers=doubled)
+                assert (answer.status_code, answer.text) == (400, "two_identities")
+    finally:
+        assert await service.stop() == 0
+    assert answers == {
+        ("127.0.0.1", 1): (400, "no_identity"),
+        ("127.0.0.1", 4): (400, "no_identity"),
+        ("127.0.0.2", 1): (200, ""),
+        ("127.0.0.2", 4): (200, ""),
+    }
+
+
+async def test_scenario_19_a_restore_is_followed_by_versions_that_nobody_has_heard(
+    environment: Environment, tmp_path: Path
+) -> None:
+    connection = await asyncpg.connect(environment["DATABASE_URL"])
+    try:
+        await connection.execute(
+            "INSERT INTO enrollments (id, apple_id, generation, version, state, kind, platform, os_version,"
+            " supervised, topic, created_at)"
+            " VALUES (gen_random_uuid(), 'U', 1, 7, 'enrolled', 'device', 'iOS', '18.1', true, 't', now())"
+        )
+        await process(
+            "mdm-push", "replay", "--restored", environment=environment, directory=tmp_path
+        ).finish()
+        assert await connection.fetchval("SELECT version FROM enrollments") == EPOCH + 7
+    finally:
+        await connection.close()
+
+
 async def test_missing_settings_refuse_the_start_by_their_names(
     environment: Environment, tmp_path: Path
 ) -> None:
     missing = ["APNS_HOST", "APNS_PORT", "DEVICE_CA_FILE"]
     said = {name: value for name, value in environment.items() if name not in missing}
-    assert await _run("serve", said, tmp_path).ended() == 2
+    assert await process("mdm-push", "serve", environment=said, directory=tmp_path).ended() == 2
     log = (tmp_path / "serve.log").read_text()
     assert [name for name in missing if f"{name} is missing" in log] == missing
 
@@ -146,36 +181,6 @@ def _install_on(enrollment_id: str) -> InstallRequested:
         adam_id=ADAM_ID,
         targets=(target,),
     )
-
-
-def _run(verb: str, environment: Environment, directory: Path) -> Child:
-    return Child(
-        Command(
-            name=verb,
-            arguments=[MDM_PUSH, verb],
-            environment=environment,
-            log_file=directory / f"{verb}.log",
-        )
-    )
-
-
-async def _ready(url: str) -> bool:
-    async with httpx2.AsyncClient() as http:
-        try:
-            answer = await http.get(f"{url}/readyz")
-        except httpx2.TransportError:
-            return False
-    return answer.status_code == 200
-
-
-async def _publish(kafka: KafkaConnection, event: Event) -> None:
-    async with AIOKafkaProducer(**kafka.options()) as producer:
-        await producer.send_and_wait(
-            event.topic.name,
-            encode(event),
-            key=event.key().encode(),
-            headers=heard(event).envelope.headers(),
-        )
 
 
 async def _told(probe: Probe, enrollment_id: str, last: str) -> list[str]:

@@ -5,12 +5,15 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import structlog
+from prometheus_client import REGISTRY
 
 from local.simulators.apns import Answer, ApnsSimulator, Rule
 from local.simulators.authority import Authority
 from mdm_push import apns
 from mdm_push.apns import Apns
 from mdm_push.certificates import read_certificate
+from mdm_push.decide.breaker import LIMIT
 from mdm_push.handlers.certificates import store_certificate
 from mdm_push.model import Credentials, PushAnswer
 from mdm_push.steps import Pusher, PusherSettings
@@ -145,7 +148,7 @@ async def test_conformance_12_a_410_older_than_the_token_is_tried_once_more(
 @pytest.mark.parametrize(
     ("status", "reason", "least", "most"),
     [
-        (400, "BadDeviceToken", None, None),
+        (400, "BadDeviceToken", 2800, 4400),
         (400, "DeviceTokenNotForTopic", 2800, 4400),
         (403, "BadCertificate", 240, 360),
         (429, "TooManyRequests", 48, 72),
@@ -160,19 +163,61 @@ async def test_an_answer_says_when_to_push_again(
     pusher: Pusher,
     status: int,
     reason: str,
-    least: float | None,
-    most: float | None,
+    least: float,
+    most: float,
 ) -> None:
     device = await asleep(bench, simulator)
     simulator.script.rules.append(Rule(Answer(status, reason)))
     assert await pusher.send_due() == 1
     assert await bench.told() == []
     wait = await bench.next_push(device)
-    if least is None or most is None:
-        assert wait is None
-    else:
-        assert wait is not None
-        assert least <= wait <= most
+    assert wait is not None
+    assert least <= wait <= most
+
+
+async def test_a_bad_token_is_given_up_once_apns_knew_another_one(
+    bench: Workbench, simulator: ApnsSimulator, pusher: Pusher
+) -> None:
+    await asleep(bench, simulator)
+    assert await pusher.send_due() == 1
+    device = await bench.enroll("other")
+    await bench.token_update(device, Token=b"nobody's" * 4)
+    await bench.ask_install(device)
+    assert await pusher.send_due() == 1
+    assert await bench.next_push(device) is None
+    assert await problem(bench, device) == "bad_device_token"
+
+
+@pytest.mark.parametrize("known_before", [False, True])
+async def test_apns_of_the_wrong_environment_costs_no_token_and_is_not_asked_on(
+    bench: Workbench, simulator: ApnsSimulator, pusher: Pusher, authority: Authority, *, known_before: bool
+) -> None:
+    devices = [await bench.enroll(f"ipad-{number}") for number in range(LIMIT + 1)]
+    simulator.registry.register([TOKEN.hex()], topic=TOPIC)
+    if known_before:
+        await bench.ask_install(devices[0])
+        assert await pusher.send_due() == 1
+    rule = Rule(Answer(400, "BadDeviceToken"))
+    simulator.script.rules.append(rule)
+    simulator.pushes.clear()
+    await bench.ask_install(*devices[1:])
+    with structlog.testing.capture_logs() as said:
+        assert await pusher.send_due() == LIMIT
+    assert [(line["event"], line["reason"]) for line in said if line["log_level"] == "error"] == [
+        ("APNs refuses the topic", "BadDeviceToken")
+    ]
+    assert await bench.value("SELECT count(*) FROM push_state WHERE dead") == 0
+    assert pusher.progressing(), "no restart would mend it"
+    await bench.ask_install(devices[0], asset_id=new_id(), adam_id="42")
+    bench.clock.turn(7 * 3600)
+    assert await pusher.send_due() == 0, "the topic is held back"
+    assert REGISTRY.get_sample_value("push_topics_paused") == 1
+    simulator.script.rules.remove(rule)
+    await store(bench, authority)  # nobody waits for the pause to end
+    await pusher.load_certificates()
+    assert await pusher.send_due() == LIMIT + 1
+    assert {seen.push.token for seen in simulator.pushes} == {TOKEN.hex()}
+    assert await bench.value("SELECT count(*) FROM push_state WHERE problem IS NOT NULL") == 0
 
 
 async def test_a_refused_certificate_holds_the_whole_topic_back(

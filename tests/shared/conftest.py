@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from local.broker import Broker, EmbeddedBroker
+from local.broker import EmbeddedBroker
 from shared import outbox
 from shared.database import Database, Transaction
 from shared.events import Heard, Outgoing, Principal
@@ -40,12 +40,6 @@ async def database(new_database: NewDatabase) -> AsyncIterator[Database]:
         await connection.run_sync(METADATA.create_all)
     yield database
     await database.close()
-
-
-@pytest.fixture
-def kafka(broker: Broker) -> KafkaConnection:
-    """The way to the session's broker."""
-    return KafkaConnection(broker.bootstrap_servers, keeps_log=broker.keeps_log)
 
 
 @pytest.fixture

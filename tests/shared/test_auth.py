@@ -3,6 +3,7 @@ import base64
 import json
 import math
 import ssl
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey, RSAKey
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from local.simulators.authority import Authority
+from shared import issuer_keys
 from shared.auth import Caller, Verifier
 from shared.clock import TurnedClock
 from shared.errors import Unauthorized, Unavailable
@@ -195,6 +197,30 @@ async def test_unknown_keys_do_not_make_us_flood_the_issuer(town: Town) -> None:
     town.clock.turn(PAUSE_SECONDS)
     assert await refusal(town, town.issuer.token(key=a_key("made up"))) == "unknown key"
     assert town.issuer.asked == 2
+
+
+async def test_a_key_that_cannot_be_read_does_not_take_the_others_with_it(town: Town) -> None:
+    [good] = [key.as_dict(private=False) for key in town.issuer.keys]
+    bad = {"kty": "EC", "crv": "P-256", "kid": "bad", "x": "AA", "y": "AA"}
+    town.issuer.answer = Response(json.dumps({"keys": [bad, {"kty": "RSA", "kid": "worse"}, good]}))
+    assert (await town.verifier.verify(town.issuer.token())).subject == "portal"
+
+
+async def test_an_issuer_whose_answer_drips_holds_nobody_up_for_long(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuer_keys, "_TIMEOUT_SECONDS", 0.3)
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(30):
+            yield b" "
+            await asyncio.sleep(0.1)
+
+    town.issuer.answer = StreamingResponse(drip())
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        await town.verifier.verify(town.issuer.token())
+    assert time.monotonic() - began < 1.5
 
 
 async def test_aging_keys_are_renewed_beside_the_work(town: Town) -> None:

@@ -1,5 +1,6 @@
 import ast
 import asyncio
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 import shared
 from shared import bus, metrics, outbox
-from shared.batches import Received
+from shared.batches import Received, receive
 from shared.bus import ConsumerSettings
 from shared.database import Database, Transaction
 from shared.errors import Unavailable
@@ -115,6 +116,31 @@ async def test_a_batch_that_is_too_much_for_the_database_is_cut(
     async with consuming(database, kafka, slow):
         await until_heard(database, serials)
     assert [serial for serial in await serials_heard(database) if serial in serials] == serials
+
+
+async def test_of_a_large_poll_no_more_is_in_memory_than_a_batch_may_have(
+    database: Database, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five hundred events of a thousand targets each would be half a gigabyte."""
+    alive: set[int] = set()
+    most = 0
+
+    def receive_counted(*places: Any, **said: Any) -> Received:
+        nonlocal most
+        received = receive(*places, **said)
+        if received.heard is not None:
+            alive.add(id(received))
+            weakref.finalize(received.heard.event, alive.discard, id(received))
+        most = max(most, len(alive))
+        return received
+
+    monkeypatch.setattr(bus, "receive", receive_counted)
+    serials = [str(new_id()) for _ in range(60)]
+    await ask(database, *serials)
+    async with consuming(database, kafka, write_down, ConsumerSettings(most_targets=5)):
+        await until_heard(database, serials)
+    assert [serial for serial in await serials_heard(database) if serial in serials] == serials
+    assert most <= 15
 
 
 async def test_a_stop_does_not_let_a_later_record_overtake(

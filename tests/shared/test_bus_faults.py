@@ -28,6 +28,7 @@ from tests.shared.conftest import serials_heard, write_down
 from tests.shared.consuming import QUICK, ask, consuming, until, until_heard
 
 UNKNOWN = -1
+NOT_COORDINATOR = 16
 GROUP_AUTHORIZATION_FAILED = 30
 FENCED_INSTANCE_ID = 82
 TOPIC = ASSIGNMENT_EVENTS.name
@@ -70,6 +71,18 @@ async def test_a_start_waits_for_a_broker_that_is_away(
         began = time.monotonic()
     assert time.monotonic() - began < 10
     mortal.up()
+
+
+async def test_a_stop_ends_a_start_that_waits_for_its_first_assignment(
+    database: Database, mortal: EmbeddedBroker, kafka: KafkaConnection
+) -> None:
+    """`start` waits for it without any bound."""
+    mortal.push_errors(Api.JOIN_GROUP, *[NOT_COORDINATOR] * 1000)
+    async with consuming(database, kafka, write_down, QUICK) as (consumer, _):
+        await asyncio.sleep(1.0)
+        assert consumer.progressing()
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
 
 
 async def test_a_broker_that_goes_and_comes_back_costs_nothing(

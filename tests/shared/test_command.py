@@ -43,6 +43,7 @@ class Service:
         (["migrate"], "migrate"),
         (["replay", "--open"], "replay open"),
         (["replay", "--parked"], "replay parked"),
+        (["replay", "--restored"], "replay restored"),
     ],
 )
 def test_each_verb_reaches_the_service(arguments: list[str], asked: str) -> None:

@@ -97,6 +97,23 @@ async def test_a_dead_letter_shows_its_cause_and_not_its_content(
     assert (await http.get(f"{PATH}/{item['id']}")).json() == item
 
 
+@pytest.mark.parametrize("query", ["reason=%00", "event_type=a%00b", "cursor=WyJcdTAwMDAiXQ"])
+async def test_a_text_that_the_database_cannot_hold_is_422(http: httpx2.AsyncClient, query: str) -> None:
+    answer = await http.get(f"{PATH}?{query}")
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid")
+
+
+async def test_an_unreadable_record_that_was_discarded_and_comes_again_stays_discarded(
+    http: httpx2.AsyncClient, handling: Handling
+) -> None:
+    record = record_of(asked(ASSET, "S1"), value=b"{")
+    await hear(handling, record)
+    [item] = (await http.get(PATH)).json()["items"]
+    assert (await http.delete(f"{PATH}/{item['id']}")).status_code == 204
+    await hear(handling, record)
+    assert (await http.get(PATH)).json()["items"] == []
+
+
 async def test_dead_letters_come_in_pages_and_by_cause(http: httpx2.AsyncClient, handling: Handling) -> None:
     await park(handling, *(f"BAD{number}" for number in range(5)))
     await hear(handling, record_of(asked(ASSET, "S1"), value=b"{"))

@@ -135,6 +135,20 @@ def test_a_target_that_cannot_be_read_is_set_apart_and_the_others_stay_in_order(
     ]
 
 
+@pytest.mark.parametrize("bad", [None, {"entitlement_id": 7}])
+def test_more_targets_than_an_event_may_have_are_not_looked_at_one_by_one(bad: Any) -> None:
+    good = {"entitlement_id": str(UUID(int=7)), "serial_number": "C02", "version": 1}
+    targets = [good] * MAX_TARGETS_PER_EVENT + [good if bad is None else bad]
+    with pytest.raises(Poison) as caught:
+        decode(AssignmentRequested, ENVELOPE, key=b"", value=_requested(targets))
+    assert caught.value.reason == "unreadable"
+
+
+def test_targets_that_are_no_list_are_poison() -> None:
+    with pytest.raises(Poison):
+        decode(AssignmentRequested, ENVELOPE, key=b"", value=_requested("abc"))
+
+
 def test_the_complaint_about_a_target_never_repeats_what_it_said() -> None:
     bad = {"entitlement_id": str(UUID(int=7)), "serial_number": "zoe@school.example", "version": 1}
     heard = decode(AssignmentRequested, ENVELOPE, key=b"", value=_requested([bad]))
@@ -197,7 +211,7 @@ def _event_or_poison(kind: type[Event], key: bytes, value: bytes | None) -> None
         assert poison.reason == "unreadable"  # noqa: PT017 - either outcome is right
 
 
-def _requested(targets: list[Any], *, kind: str = AssetKind.VPP_APP) -> bytes:
+def _requested(targets: Any, *, kind: str = AssetKind.VPP_APP) -> bytes:
     said = {
         "asset_id": str(UUID(int=3)),
         "kind": kind,

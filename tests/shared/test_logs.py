@@ -7,11 +7,13 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 import structlog
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from shared import logs
+from shared.database import Database
 from shared.vault import Secret
 
 WORD = "hunter2"
@@ -79,6 +81,12 @@ def test_the_chatter_of_libraries_is_left_out(paper: Paper) -> None:
     logging.getLogger("httpx2").info("HTTP Request: GET https://example.org/?code=hunter2")
     structlog.get_logger().debug("below the level")
     assert paper.text == ""
+
+
+def test_what_the_kafka_client_tries_again_by_itself_is_no_error(paper: Paper) -> None:
+    logging.getLogger("aiokafka.consumer.group_coordinator").error("Request failed: %s", "NotAvailable")
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+    assert [line["level"] for line in paper.lines] == ["warning", "error"]
 
 
 def test_the_thread_is_on_every_line_of_its_block(paper: Paper) -> None:
@@ -153,6 +161,21 @@ def test_plain_values_are_written_as_they_are(paper: Paper) -> None:
     structlog.get_logger().info("said", a=None, b=True, c=1.5, d=THREAD, e=Color.RED, f=(1, "two"))
     line = paper.lines[0]
     assert [line[name] for name in "abcdef"] == [None, True, 1.5, str(THREAD), "red", [1, "two"]]
+
+
+async def test_a_traceback_is_written_without_the_value_that_it_complains_of(
+    paper: Paper, database: Database
+) -> None:
+    with pytest.raises(ValidationError) as unreadable:
+        Person.model_validate({"mail": [WORD]})
+    async with database.transaction() as tx:
+        with pytest.raises(asyncpg.DataError) as unstorable:
+            await tx.raw.execute("SELECT $1::int", WORD)
+    for problem in (unreadable.value, unstorable.value):
+        structlog.get_logger().error("failed", exc_info=problem, problem=problem)
+    assert WORD not in paper.text
+    assert "Input should be a valid string" in paper.lines[0]["exception"]
+    assert "invalid input for query argument $1" in paper.lines[1]["exception"]
 
 
 def test_a_traceback_is_written_without_the_row_that_the_database_repeats(paper: Paper) -> None:

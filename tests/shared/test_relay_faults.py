@@ -219,6 +219,27 @@ async def test_scenario_26_a_stopped_relay_that_wakes_sends_again_and_changes_no
     assert len({dict(each.headers)["ce_id"] for each in probe.records}) == 11
 
 
+async def test_a_relay_whose_lease_ended_while_it_read_sends_nothing(
+    database: Database, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A successor has sent it: on a compacted topic the older one would stay as the last."""
+    relay = Relay(database, kafka, RelaySettings(lease_seconds=0.5))
+    read = database.fetch
+
+    async def read_slowly(statement: str, *values: object) -> list[Any]:
+        rows = await read(statement, *values)
+        await asyncio.sleep(0.6)
+        return rows
+
+    await append(database, record(1))
+    monkeypatch.setattr(database, "fetch", read_slowly)
+    assert await relay.drain() == 0
+    monkeypatch.undo()
+    await asyncio.sleep(0.1)
+    assert await relay.drain() == 1
+    await relay.close()
+
+
 async def test_two_relays_that_both_believe_to_own_every_bucket_keep_the_order(
     database: Database, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

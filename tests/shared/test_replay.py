@@ -153,6 +153,35 @@ async def test_two_replicas_replay_each_row_once(
     assert await parked(database) == []
 
 
+async def test_a_record_that_comes_while_its_head_is_replayed_waits_for_the_end_of_that(
+    database: Database,
+) -> None:
+    """Else it would be parked behind a head that is gone a moment later, and nobody would call it."""
+    mended, replaying, released = False, asyncio.Event(), asyncio.Event()
+
+    async def handle(tx: Transaction, events: Sequence[Heard[AssignmentRequested]]) -> None:
+        if not mended:
+            raise ValueError
+        await write_down(tx, events)
+        replaying.set()
+        await released.wait()
+
+    [mine] = new_ids(1)
+    handling = Handling(database, {AssignmentRequested: handle}, Parking("licensing", "licensing"))
+    await do(handling, record_of(asked(ASSET, "S1", entitlements=[mine])))
+    mended = True
+    await ask_for_all(database, "licensing")
+    replay_of_head = asyncio.create_task(Replay(database, handling).replay_asked())
+    await replaying.wait()
+    follower = asyncio.create_task(do(handling, record_of(asked(ASSET, "S2", entitlements=[mine]))))
+    await asyncio.sleep(0.3)
+    assert not follower.done()
+    released.set()
+    await asyncio.gather(replay_of_head, follower)
+    assert await serials_heard(database) == ["S1", "S2"]
+    assert await parked(database) == []
+
+
 async def test_a_sealed_record_is_opened_for_its_replay(
     database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -174,6 +203,30 @@ async def test_a_sealed_record_is_opened_for_its_replay(
     fails = False
     assert await replay(database, handling) == 1
     assert heard == [person]
+
+
+async def test_a_sealed_record_whose_key_is_gone_says_so_and_holds_up_no_other(
+    database: Database, handling: Handling, handler: Mendable, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It used to end the worker, again and again, for it stayed asked for."""
+    folder = tmp_path_factory.mktemp("vault")
+    for name in ("old", "new"):
+        (folder / name).write_text(Vault.generate())
+    handler.mended = False
+    await do(handling, record_of(asked(ASSET, "WAIT1")))
+    for name in ("old", "new"):
+        parking = Parking("licensing", "licensing", Vault.load(folder / name))
+        sealed = Handling(database, {UserChanged: fail, AssignmentRequested: handler}, parking)
+        if name == "old":
+            await do(sealed, record_of(UserChanged(user_id=new_id(), state=PersonState.ACTIVE)))
+    handler.mended = True
+    assert await replay(database, sealed) == 1
+    assert await serials_heard(database) == ["WAIT1"]
+    assert await parked(database, "reason, attempts") == [("cannot_be_opened", 2)]
+
+
+async def fail(_tx: Transaction, _events: Sequence[Heard[UserChanged]]) -> None:
+    raise ValueError
 
 
 def newer(record: Received, version: int) -> Received:

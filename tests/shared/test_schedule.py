@@ -53,6 +53,17 @@ async def test_one_of_two_replicas_is_elected_for_each_run(database: Database) -
     assert min(b - a for a, b in zip(diary.times, diary.times[1:], strict=False)) > 0.25
 
 
+async def test_a_job_that_takes_too_long_holds_up_no_stop_and_leaves_its_office(database: Database) -> None:
+    diary = Diary(seconds=60)
+    jobs = [Job("reconcile", 0.1, diary.write)]
+    async with scheduling(Schedule(database, jobs, stop_seconds=0.2)):
+        await until(lambda: bool(diary.times))
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    async with scheduling(Schedule(database, jobs, stop_seconds=0.2)):
+        await until(lambda: len(diary.times) == 2)
+
+
 async def test_a_restart_does_not_run_a_job_before_its_time(database: Database) -> None:
     diary = Diary()
     for _ in range(3):

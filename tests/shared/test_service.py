@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import httpx2
@@ -16,7 +17,8 @@ import pytest
 from local.broker import Broker
 from local.ports import free_ports
 from shared import outbox, service
-from shared.database import Database
+from shared.asks import Asks
+from shared.database import Database, Transaction
 from shared.errors import SettingsError
 from shared.events import Outgoing
 from shared.ids import asset_id, new_id
@@ -214,6 +216,37 @@ async def test_a_process_that_is_quicker_than_the_migration_waits_for_it(
         assert await running.health(running.operations, "/livez") == (200, [])
         assert await (await launched({**site.environment, **changes}, "migrate")).wait() == 0
         assert await running.ready() == []
+
+
+async def test_a_worker_asks_again_by_the_clock(site: Site) -> None:
+    swept = asyncio.Event()
+
+    async def ask_again(tx: Transaction, *, before: datetime, limit: int) -> int:
+        assert before <= tx.now
+        assert limit > 0
+        swept.set()
+        return 0
+
+    async def make_due(tx: Transaction) -> None:
+        raise AssertionError(f"nobody asked for a replay at {tx.now}")
+
+    settings = site.settings().model_copy(update={"http_port": 0, "metrics_port": 0})
+    vault = Vault.load(settings.vault_keys_file)
+    async with wire(settings, site.database, vault) as tiny:
+        asks = Asks(site.database, ask_again=ask_again, make_due=make_due, every_seconds=0.2)
+        process = Process(replace(tiny, asks=asks), settings, vault=vault, role=Role.WORKER)
+        serving = asyncio.create_task(process.serve())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for _ in range(2):
+                await swept.wait()
+                swept.clear()
+        process.stop()
+        assert await serving == 0
+
+
+async def test_a_service_that_tells_no_versions_refuses_to_raise_them(site: Site) -> None:
+    """It would look like a restore that was mended."""
+    assert await (await launched(site.environment, "replay", "--restored")).wait() == 2
 
 
 async def test_a_topic_that_is_missing_refuses_the_start(

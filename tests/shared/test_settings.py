@@ -76,6 +76,43 @@ def test_each_wrong_setting_has_its_line_and_no_value_is_repeated(environment: p
     assert "hunter" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://",
+        "postgresql://u:hunter2@localhost",
+        "postgresql://u:hunter2@[::1/db",
+        "postgres://u@h/db",
+    ],
+)
+def test_a_database_that_cannot_be_found_so_refuses_the_start(
+    environment: pytest.MonkeyPatch, url: str
+) -> None:
+    environment.setenv("DATABASE_URL", url)
+    with pytest.raises(
+        SettingsError, match=r"^DATABASE_URL: .*must read postgresql://user:password@host/"
+    ) as caught:
+        load(ServiceSettings)
+    assert "hunter" not in str(caught.value)
+
+
+def test_keys_come_over_https_unless_they_do_not_leave_the_machine(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("JWKS_URLS", "https://id.example.org/keys,http://127.0.0.1:9/jwks")
+    assert len(load(ServiceSettings).jwks_urls) == 2
+    environment.setenv(
+        "JWKS_URLS", "https://id.example.org/keys,http://kubernetes.default.svc/openid/v1/jwks"
+    )
+    with pytest.raises(SettingsError, match=r"^JWKS_URLS: .*each must begin with https://"):
+        load(ServiceSettings)
+
+
+def test_an_issuer_is_named_once(environment: pytest.MonkeyPatch) -> None:
+    """Else the first one's keys would be forgotten without a word."""
+    environment.setenv("OIDC_ISSUERS", "https://id.example.org,https://id.example.org")
+    with pytest.raises(SettingsError, match=r"^OIDC_ISSUERS names an issuer twice"):
+        load(ServiceSettings)
+
+
 def test_each_issuer_needs_its_keys(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("JWKS_URLS", "https://id.example.org/keys")
     with pytest.raises(SettingsError, match=r"^JWKS_URLS needs one URL for each of OIDC_ISSUERS"):

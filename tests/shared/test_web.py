@@ -1,7 +1,8 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import base64
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -378,10 +379,31 @@ def test_the_openapi_document_knows_scopes_and_problems_and_is_not_served(site: 
     }
 
 
-@given(number=st.integers(), word=st.text(), at=st.datetimes(), thing=st.uuids())
+@given(
+    number=st.integers(-(2**63), 2**63 - 1),
+    word=st.text(st.characters(exclude_characters="\x00")),
+    at=st.datetimes(timezones=st.just(UTC)),
+    thing=st.uuids(),
+)
 def test_a_cursor_comes_back_as_it_was(number: int, word: str, at: datetime, thing: UUID) -> None:
     cursor = encode_cursor(number, word, at, thing)
     assert decode_cursor(cursor, int, str, datetime.fromisoformat, UUID) == (number, word, at, thing)
+
+
+@pytest.mark.parametrize(
+    ("forged", "kind"),
+    [(2**63, int), (-(2**63) - 1, int), ("a\x00", str), ("2026-11-22T12:00:00", datetime.fromisoformat)],
+)
+def test_a_cursor_that_somebody_made_up_never_reaches_the_database(
+    forged: object, kind: Callable[[Any], Any]
+) -> None:
+    with pytest.raises(Invalid):
+        decode_cursor(encode_cursor(forged), kind)
+
+
+def test_a_cursor_nested_without_end_is_none() -> None:
+    with pytest.raises(Invalid):
+        decode_cursor(base64.b64encode(b"[" * 100_000).decode(), int)
 
 
 @given(cursor=st.text())

@@ -1,5 +1,6 @@
 """Apple answers late, wrongly or not at all: no licence is lost, none is given twice, everything comes to its end."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,17 +28,23 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_a_write_that_apple_spoils_is_brought_to_its_end(stage: Stage, fault: dict[str, Any]) -> None:
-    app = await stage.title(5)
+    coming, going = await stage.title(5), await stage.title(5)
     ipads = await stage.ipads(3)
-    await stage.script_apple({"path": "assets/associate", **fault})
-    assignment = await stage.assign(app, group(await stage.group(ipads)))
-    await stage.settles(assignment, installed=3)
-    await stage.agrees(app, held=3, free=2)
-    assert await stage.have_it(ipads, app) == 3
-    await stage.script_apple({"path": "assets/disassociate", **fault})
-    await stage.revoke(assignment)
-    await stage.settles(assignment, revoked=3)
-    await stage.agrees(app, held=0, free=5)
+    school = await stage.group(ipads)
+    ending = await stage.assign(going, group(school))
+    await stage.settles(ending, installed=3)
+    await stage.script_apple(
+        {"path": "assets/associate", **fault},
+        {"path": "assets/disassociate", **fault},
+    )
+    await stage.revoke(ending)
+    beginning = await stage.assign(coming, group(school))
+    await stage.settles(beginning, installed=3)
+    await stage.agrees(coming, held=3, free=2)
+    assert await stage.have_it(ipads, coming) == 3
+    await stage.settles(ending, revoked=3)
+    await stage.agrees(going, held=0, free=5)
+    await stage.sees(partial(stage.have_it, ipads, going), 0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`make demo`, `make up` and `make token` as a person at a terminal meets them; none leaves a process behind."""
 
 import asyncio
+import fcntl
 import io
 import re
 import shutil
@@ -9,9 +10,11 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -23,6 +26,7 @@ from local.ports import is_free
 from local.postgres import remove
 from local.screen import Screen
 from local.story import tell
+from local.waiting import until
 from tests.local.orphans import runs
 from tests.stories.stage import Stage
 
@@ -31,9 +35,15 @@ pytestmark = pytest.mark.timeout(240)
 PORTS = [port for each in FIXED_PORTS.values() for port in (each.http, each.metrics)]
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "BROKER": "embedded", "PYTHONUNBUFFERED": "1"}
 
-needs_its_ports = pytest.mark.skipif(
-    not all(map(is_free, PORTS)), reason="somebody uses the ports of `make up`"
-)
+
+@pytest.fixture
+def ports_of_up() -> Iterator[None]:
+    """The ports of `make up`: one session on this machine has them at a time."""
+    with (Path(tempfile.gettempdir()) / "ports-of-make-up.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not all(map(is_free, PORTS)):
+            pytest.skip("somebody uses the ports of `make up`")
+        yield
 
 
 @asynccontextmanager
@@ -54,11 +64,11 @@ async def verb(name: str) -> AsyncIterator[Process]:
         await process.wait()
 
 
-async def printed(process: Process, *, until: str) -> str:
+async def printed(process: Process, *, up_to: str) -> str:
     """Read what a verb prints, up to a line with these words."""
     assert process.stdout is not None
     lines: list[str] = []
-    while not lines or until not in lines[-1]:
+    while not lines or up_to not in lines[-1]:
         line = await process.stdout.readline()
         assert line, "".join(lines)
         lines.append(line.decode())
@@ -81,12 +91,22 @@ def descendants(pid: int) -> set[int]:
     return found - {pid}
 
 
+def command_lines(pids: set[int]) -> list[str]:
+    """Return the command lines of these processes."""
+    table = subprocess.run(["/bin/ps", "-wweo", "pid=,args="], capture_output=True, text=True, check=True)
+    return [line for line in table.stdout.splitlines() if int(line.split()[0]) in pids]
+
+
 def folder_of(pids: set[int]) -> Path:
     """Return the folder in which these processes have their files."""
-    arguments = subprocess.run(["/bin/ps", "-wweo", "pid=,args="], capture_output=True, text=True, check=True)
-    mine = [line for line in arguments.stdout.splitlines() if int(line.split()[0]) in pids]
-    [folder] = {found[0] for line in mine if (found := re.search(rf"{STATE}/demo-\w+", line))}
+    told = [re.search(rf"{STATE}/demo-\w+", line) for line in command_lines(pids)]
+    [folder] = {found[0] for found in told if found}
     return Path(folder)
+
+
+async def migrating(pid: int) -> bool:
+    """Say whether the start has come as far as the services' first work, beside database and simulators."""
+    return any(line.endswith("licensing migrate") for line in command_lines(descendants(pid)))
 
 
 async def all_end(pids: set[int]) -> bool:
@@ -100,7 +120,7 @@ async def all_end(pids: set[int]) -> bool:
 
 async def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind() -> None:
     async with verb("demo") as demo:
-        shown = await printed(demo, until="Everything is up")
+        shown = await printed(demo, up_to="Everything is up")
         started = descendants(demo.pid)
         folder = folder_of(started)
         shown += await the_rest(demo)
@@ -113,9 +133,9 @@ async def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind() -> Non
     assert not folder.exists()
 
 
-async def test_a_demo_that_is_interrupted_stops_everything_and_says_so() -> None:
+async def test_a_demo_that_is_interrupted_while_it_starts_stops_everything_and_says_so() -> None:
     async with verb("demo") as demo:
-        await printed(demo, until="Everything is up")
+        assert await until(partial(migrating, demo.pid), bool)
         started = descendants(demo.pid)
         folder = folder_of(started)
         demo.send_signal(signal.SIGINT)
@@ -129,7 +149,7 @@ async def test_a_demo_that_is_interrupted_stops_everything_and_says_so() -> None
 
 async def test_a_demo_that_is_killed_leaves_no_process_behind() -> None:
     async with verb("demo") as demo:
-        await printed(demo, until="Everything is up")
+        await printed(demo, up_to="Everything is up")
         started = descendants(demo.pid)
         folder = folder_of(started)
         demo.kill()
@@ -150,6 +170,7 @@ async def test_a_story_that_breaks_says_where_and_why(stage: Stage) -> None:
 
 
 async def test_a_broker_that_nobody_knows_is_said_in_one_line() -> None:
+    before = set(STATE.glob("demo-*"))
     asked = subprocess.run(  # noqa: ASYNC221 - it ends at once
         [sys.executable, "-m", "local.main", "demo"],
         capture_output=True,
@@ -161,12 +182,12 @@ async def test_a_broker_that_nobody_knows_is_said_in_one_line() -> None:
     assert asked.returncode == 1
     assert asked.stdout.splitlines()[-1] == "BROKER=pigeons is not known: it is embedded, apache, external"
     assert "Traceback" not in asked.stderr
+    assert [folder for folder in set(STATE.glob("demo-*")) - before if not any(folder.iterdir())] == []
 
 
-@needs_its_ports
-async def test_up_says_where_everything_is_and_stops_cleanly_when_it_is_asked_to() -> None:
+async def test_up_says_where_everything_is_and_stops_cleanly_when_it_is_asked_to(ports_of_up: None) -> None:
     async with verb("up") as up:
-        shown = await printed(up, until="forgotten")
+        shown = await printed(up, up_to="forgotten")
         started = descendants(up.pid)
         async with verb("token") as token:
             bearer = (await the_rest(token)).strip()
@@ -183,8 +204,7 @@ async def test_up_says_where_everything_is_and_stops_cleanly_when_it_is_asked_to
         assert await token.wait() == 1
 
 
-@needs_its_ports
-async def test_up_names_the_ports_that_somebody_else_uses() -> None:
+async def test_up_names_the_ports_that_somebody_else_uses(ports_of_up: None) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", PORTS[0]))
         other.listen()

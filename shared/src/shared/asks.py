@@ -5,8 +5,13 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.database import Database, Transaction
+from shared.schedule import Job
+
+DEADLINE_SECONDS = 900.0
+"""How long an ask waits for its answer, unless its asker says otherwise."""
 
 _LIMIT = 10_000
+_EVERY_SECONDS = 60.0
 
 _PATIENCE = "SET LOCAL statement_timeout = '10min'"
 """Everything open is one statement, and may be a million rows."""
@@ -32,21 +37,32 @@ class MakeDue(Protocol):
         ...
 
 
-def deadline(now: datetime, *, seconds: float = 900.0) -> datetime:
+def deadline(now: datetime, *, seconds: float = DEADLINE_SECONDS) -> datetime:
     """Return when to ask again: jittered, so that a lost batch does not come back as one burst."""
     return now + timedelta(seconds=seconds * random.uniform(0.9, 1.2))  # noqa: S311 - spreads load
 
 
 class Asks:
-    """Asks again: what is due, by the clock; everything open, on demand."""
+    """Asks again: what is due, every so many seconds; everything open, on demand."""
 
     def __init__(
-        self, database: Database, *, ask_again: AskAgain, make_due: MakeDue, limit: int = _LIMIT
+        self,
+        database: Database,
+        *,
+        ask_again: AskAgain,
+        make_due: MakeDue,
+        limit: int = _LIMIT,
+        every_seconds: float = _EVERY_SECONDS,
     ) -> None:
         self._database = database
         self._ask_again = ask_again
         self._make_due = make_due
         self._limit = limit
+        self._every_seconds = every_seconds
+
+    def job(self) -> Job:
+        """Return the sweep as something that runs by the clock."""
+        return Job("ask again", self._every_seconds, self.sweep)
 
     async def sweep(self) -> int:
         """Ask again for what is past its deadline, in slices, each its own transaction; return how many."""

@@ -30,6 +30,10 @@ class Received:
     heard: Heard[Event] | None
     poison: Poison | None = None
 
+    def weight(self) -> int:
+        """Return how many targets it tells of, at least one."""
+        return max(1, len(self.heard.event.entitlement_ids())) if self.heard is not None else 1
+
 
 @dataclass(slots=True)
 class Batch:
@@ -42,7 +46,11 @@ class Batch:
     def add(self, record: Received) -> None:
         """Append a record."""
         self.records.append(record)
-        self.weight += max(1, len(record.heard.event.entitlement_ids())) if record.heard else 1
+        self.weight += record.weight()
+
+    def name(self) -> str:
+        """Return what log lines call it."""
+        return self.kind.__name__ if self.kind is not None else "unreadable"
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Return the first and the second half."""

@@ -22,6 +22,10 @@ class Bookmarks:
         """Forget everything: the partitions go, and whoever has them next moves on in them."""
         self._next.clear()
 
+    def standing(self, offsets: Mapping[TopicPartition, int]) -> Places:
+        """Return those offsets in whose partitions a bookmark still stands."""
+        return {partition: offset for partition, offset in offsets.items() if partition in self._next}
+
     def missing(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
         """Return those of which we do not know where to go on."""
         return sorted(partition for partition in partitions if partition not in self._next)

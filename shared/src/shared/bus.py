@@ -1,7 +1,7 @@
 """The consumer loop: poll, group, handle, commit; it stands still rather than skip, and says so."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -146,24 +146,30 @@ class Consumer:
                 await self._stand_still(feed, stop)
 
     async def _handle(self, feed: Feed, polled: Polled, stop: asyncio.Event) -> None:
-        batches = to_batches(
-            await self._received(polled),
-            self._handling.handlers,
-            most_events=self._settings.most_events,
-            most_targets=self._settings.most_targets,
-        )
         feed.busy()
         try:
-            for batch in batches:
+            async for batch in self._batches(polled):
                 if not await self._do(feed, batch, stop):
                     return
             await feed.done({partition: got[-1].offset + 1 for partition, got in polled.records.items()})
         finally:
             feed.idle()
 
-    async def _received(self, polled: Polled) -> list[Received]:
-        """Read the records; the other tasks of the process get their turn between any two."""
-        received = []
+    async def _batches(self, polled: Polled) -> AsyncIterator[Batch]:
+        hears, most = self._handling.handlers, self._settings
+        async for received in self._received(polled):
+            for batch in to_batches(
+                received, hears, most_events=most.most_events, most_targets=most.most_targets
+            ):
+                yield batch
+
+    async def _received(self, polled: Polled) -> AsyncIterator[list[Received]]:
+        """Read the records, in sets of so many targets: a poll may bring 500,000, and each is a kilobyte of memory.
+
+        The other tasks of the process get their turn between any two.
+        """
+        received: list[Received] = []
+        weight = 0
         for partition, got in polled.records.items():
             for record in got:
                 place = Place(partition.topic, partition.partition, record.offset)
@@ -177,8 +183,12 @@ class Consumer:
                 if read.envelope is not None and read.envelope.type not in REGISTRY:
                     metrics.EVENTS_UNKNOWN.labels(self._handling.parking.consumer).inc()
                 received.append(read)
+                weight += read.weight()
+                if weight >= self._settings.most_targets:
+                    yield received
+                    received, weight = [], 0
                 await asyncio.sleep(0)
-        return received
+        yield received
 
     async def _do(
         self, feed: Feed, batch: Batch, stop: asyncio.Event, tries: int = _TRIES_AS_A_WHOLE
@@ -193,7 +203,7 @@ class Consumer:
             except Exception as error:
                 if not unavailable(error):
                     raise
-                _log.warning("bus: waiting", cause=type(error).__name__, event_type=_name(batch))
+                _log.warning("bus: waiting", cause=type(error).__name__, event_type=batch.name())
                 await self._rest(feed, stop, trouble.next())
                 tries -= 1
             else:
@@ -288,7 +298,3 @@ class Consumer:
     def _heard(self) -> None:
         self._heard_at = self._clock.monotonic()
         self._suspected = False
-
-
-def _name(batch: Batch) -> str:
-    return batch.kind.__name__ if batch.kind is not None else "unreadable"

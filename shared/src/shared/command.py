@@ -21,10 +21,11 @@ REFUSED = 2
 
 
 class Replay(StrEnum):
-    """What is done again: rows whose answer is still awaited, or what was parked."""
+    """What is done again: rows whose answer is awaited (under new versions, after a restore), or what was parked."""
 
     OPEN = "open"
     PARKED = "parked"
+    RESTORED = "restored"
 
 
 def run_command(
@@ -62,8 +63,11 @@ def _parser(name: str) -> argparse.ArgumentParser:
     serve = verbs.add_parser("serve", help="answer HTTP, work in the background, or both")
     serve.add_argument("--role", type=Role, choices=[*Role], default=Role.ALL, metavar="api|worker|all")
     verbs.add_parser("migrate", help="bring the database and the topics to what this build needs")
-    replay = verbs.add_parser("replay", help="ask again for open rows, or handle parked records again")
+    replay = verbs.add_parser(
+        "replay", help="ask again for open rows (after a restore too), or for what was parked"
+    )
     what = replay.add_mutually_exclusive_group(required=True)
     what.add_argument("--open", dest="what", action="store_const", const=Replay.OPEN)
     what.add_argument("--parked", dest="what", action="store_const", const=Replay.PARKED)
+    what.add_argument("--restored", dest="what", action="store_const", const=Replay.RESTORED)
     return parser

@@ -1,36 +1,36 @@
 """One aiokafka consumer with its edges guarded: polls are never cancelled, commits and stops are bounded."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError
 
 from shared.bookmarks import Bookmarks, Places
+from shared.guards import failure, own, stop_within
 from shared.kafka import KafkaConnection
 from shared.waiting import done_before
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
 _EMBEDDED_SESSION = 6.0
 """The broker in memory lets a member join again only after its session time: after a crash that is long enough."""
 
-_LAST_SECONDS = 2.0
-"""What a consumer that does not stop gets to unwind, once its tasks were cancelled."""
+_FOR_WORK, _FOR_COMMIT = 0.5, 0.3
+"""The shares of a rebalance that the work at hand and the last commit may take: who takes longer than all of it is
+left out of the group."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedSettings:
     """The consumer's times, in seconds.
 
-    `rebalance` bounds how long work at hand may hold up a rebalance, `lookup` what a commit or a question about
-    offsets may take, `stop` how long taking leave may take. Under load offsets are committed every `commit_every`.
+    `rebalance` is what the group waits for a member: half of it the work at hand may hold up the others. `lookup`
+    bounds a commit or a question about offsets, `stop` taking leave. Under load offsets are committed every
+    `commit_every`.
     """
 
     poll_records: int = 500
@@ -96,8 +96,9 @@ class Feed:
         self._bookmarks = Bookmarks()
         self._done: Places = {}
         self._committed_at = 0.0
-        self._listener = _Listener(self._idle, settings.rebalance * 0.8, self._let_go)
+        self._listener = _Listener(self._idle, settings.rebalance * _FOR_WORK, self._let_go)
         self._poll: asyncio.Task[Polled] | None = None
+        self._committing: asyncio.Task[None] | None = None
         self._topics = sorted(topics)
         self._options: dict[str, Any] = {
             **kafka.options(),
@@ -121,7 +122,7 @@ class Feed:
         """
         self._consumer = AIOKafkaConsumer(**self._options)
         self._consumer.subscribe(self._topics, listener=self._listener)
-        await _own(self._consumer.start())
+        await own(self._consumer.start())
         # While records are handled no fetch goes out: it would leave their partition out, and what comes there next
         # would wait until that fetch returns, for as long as nothing comes elsewhere. aiokafka has no setting for it.
         self._consumer._fetcher._prefetch_backoff = self._settings.between_polls  # noqa: SLF001
@@ -155,25 +156,17 @@ class Feed:
         self._idle.set()
 
     async def done(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Say how far the records are handled. It is committed now and then, before partitions go and at the stop."""
-        self._done.update(offsets)
+        """Say how far the records of the last poll are handled. It is committed now and then, and at the end.
+
+        Partitions that went since that poll do not count, even if they came back: others may have read on in them.
+        """
+        self._done.update(self._bookmarks.standing(offsets))
         if asyncio.get_running_loop().time() - self._committed_at >= self._settings.commit_every:
             await self.commit()
 
     async def commit(self) -> None:
         """Commit what is done; what cannot be committed in time is read again one day, and the inbox knows it."""
-        mine = self._joined().assignment()
-        done = {partition: offset for partition, offset in self._done.items() if partition in mine}
-        self._done = {}
-        if not done:
-            return
-        try:
-            async with asyncio.timeout(self._settings.lookup):
-                await self._joined().commit(done)
-        except (TimeoutError, KafkaError) as error:
-            self._done = {**done, **self._done}
-            _log.warning("bus: offsets were not committed", cause=type(error).__name__)
-        self._committed_at = asyncio.get_running_loop().time()
+        await self._commit_within(self._settings.lookup)
 
     async def rest(self, stop: asyncio.Event, seconds: float) -> None:
         """Fetch nothing for a while or until `stop`, but stay a member: what is assigned is paused and polled.
@@ -187,7 +180,7 @@ class Feed:
         until = loop.time() + seconds
         while (left := until - loop.time()) > 0 and not stop.is_set():
             consumer.pause(*consumer.assignment())
-            records = await _own(consumer.getmany(timeout_ms=max(1, round(min(left, 1.0) * 1000))))
+            records = await own(consumer.getmany(timeout_ms=max(1, round(min(left, 1.0) * 1000))))
             for partition, got in records.items():  # came with a rebalance: read again later
                 consumer.seek(partition, got[0].offset)
         consumer.resume(*consumer.assignment())
@@ -200,20 +193,38 @@ class Feed:
             return
         await self.commit()
         consumer, self._consumer = self._consumer, None
-        stopping = asyncio.create_task(consumer.stop())
-        await asyncio.wait({stopping}, timeout=self._settings.stop)
-        if not _ended_well(stopping):
-            await _tear_down(consumer, stopping)
+        await stop_within(consumer, self._settings.stop)
         if self._poll is not None:
             self._poll.cancel()  # it may wait for an assignment that never comes; nobody polls this one again
             await asyncio.wait({self._poll})
-            _ended_well(self._poll)
+            failure(self._poll)
 
     async def _let_go(self) -> None:
-        """Commit what is done of the partitions that go, and forget where we were in them."""
-        await self.commit()
+        """Commit what is done of the partitions that go, and forget where we were in them.
+
+        A commit under way is ended first: aiokafka would repeat it as a member of the next generation, which may
+        take back what others have committed by then.
+        """
+        if self._committing is not None:
+            self._committing.cancel()
+        await self._commit_within(min(self._settings.lookup, self._settings.rebalance * _FOR_COMMIT))
         self._done = {}
         self._bookmarks.forget()
+
+    async def _commit_within(self, seconds: float) -> None:
+        done = dict(self._done)
+        if not done:
+            return
+        committing = self._committing = asyncio.create_task(self._joined().commit(done))
+        try:
+            await asyncio.wait({committing}, timeout=seconds)
+        finally:
+            committing.cancel()
+        if cause := failure(committing):
+            _log.warning("bus: offsets were not committed", cause=cause)
+        else:
+            self._done = {place: at for place, at in self._done.items() if done.get(place) != at}
+        self._committed_at = asyncio.get_running_loop().time()
 
     def _joined(self) -> AIOKafkaConsumer:
         if self._consumer is None:
@@ -221,7 +232,7 @@ class Feed:
         return self._consumer
 
     async def _next(self, consumer: AIOKafkaConsumer, seconds: float) -> Polled:
-        records = await _own(
+        records = await own(
             consumer.getmany(timeout_ms=round(seconds * 1000), max_records=self._settings.poll_records)
         )
         lost = await self._look_up(consumer)
@@ -236,45 +247,3 @@ class Feed:
             committed = await asyncio.gather(*(consumer.committed(partition) for partition in new))
             begins = await consumer.beginning_offsets(new)
         return self._bookmarks.place(dict(zip(new, committed, strict=True)), begins)
-
-
-async def _own(of_aiokafka: Coroutine[Any, Any, T]) -> T:
-    """Await something of aiokafka's. Raises KafkaError where it says that it was cancelled, and was not by us.
-
-    (Its coordination ends so, for instance, when it is asked to rejoin while it leaves the group.)
-    """
-    task = asyncio.create_task(of_aiokafka)
-    try:
-        await asyncio.wait({task})
-    finally:
-        task.cancel()
-    if task.cancelled():
-        raise KafkaError("the consumer came to its end by itself")
-    return task.result()
-
-
-async def _tear_down(consumer: AIOKafkaConsumer, stopping: asyncio.Task[None]) -> None:
-    """End what a stop left: its tasks would go on and connect again.
-
-    A stop hangs while brokers are down; a fetch in back-off makes it raise CancelledError and skip closing the
-    client (aiokafka issue 647).
-    """
-    tasks = {task for task in (stopping, *_tasks_of(consumer)) if not task.done()}
-    for task in tasks:
-        task.cancel()
-    closing = asyncio.create_task(consumer._client.close())  # noqa: SLF001 - there is no public way
-    await asyncio.wait({closing, *tasks}, timeout=_LAST_SECONDS)
-    _ended_well(stopping)
-
-
-def _tasks_of(consumer: AIOKafkaConsumer) -> Iterable[asyncio.Task[Any]]:
-    """Return the tasks that a consumer keeps to itself."""
-    parts = [getattr(consumer, part) for part in ("_coordinator", "_fetcher")]
-    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_fetch_task")
-    tasks = [getattr(part, name, None) for part in parts for name in names]
-    return [task for task in (*tasks, *getattr(parts[1], "_pending_tasks", ())) if task is not None]
-
-
-def _ended_well(task: asyncio.Task[Any]) -> bool:
-    """Say so, and take note of its exception, which asyncio would complain of otherwise."""
-    return task.done() and not task.cancelled() and task.exception() is None

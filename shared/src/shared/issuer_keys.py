@@ -29,6 +29,7 @@ PAUSE_SECONDS = 10.0
 
 _LARGEST_BYTES = 256 * 1024
 _TIMEOUT_SECONDS = 5.0
+"""For the whole answer: callers with a key that is not known yet wait for it, however slowly it drips."""
 
 PublicKey = ECKey | RSAKey
 
@@ -68,8 +69,9 @@ class IssuerKeys:
                 return
             self._next_fetch_at = now + PAUSE_SECONDS
             try:
-                self._keys = _public_keys(await self._fetch())
-            except (httpx2.HTTPError, JoseError, ValueError) as problem:
+                async with asyncio.timeout(_TIMEOUT_SECONDS):
+                    self._keys = _public_keys(await self._fetch())
+            except (httpx2.HTTPError, ValueError, TimeoutError) as problem:
                 ISSUER_KEY_FETCHES.labels(self._issuer, "failed").inc()
                 log.warning("issuer keys not fetched", issuer=self._issuer, problem=problem)
                 return
@@ -78,7 +80,7 @@ class IssuerKeys:
 
     async def _fetch(self) -> bytes:
         body = bytearray()
-        async with self._http.stream("GET", self._url, timeout=_TIMEOUT_SECONDS) as answer:
+        async with self._http.stream("GET", self._url) as answer:
             answer.raise_for_status()
             async for part in answer.aiter_bytes():
                 body += part
@@ -93,7 +95,8 @@ def _public_keys(body: bytes) -> dict[str, PublicKey]:
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ValueError("not a key set")  # noqa: TRY004 - to the caller both are an unreadable answer
-    keys = {entry["kid"]: _public_key(entry) for entry in entries if _is_for_us(entry)}
+    read = {entry["kid"]: _public_key(entry) for entry in entries if _is_for_us(entry)}
+    keys = {key_id: key for key_id, key in read.items() if key is not None}
     if not keys:
         raise ValueError("a key set without a key for ES256 or RS256")
     return keys
@@ -108,7 +111,10 @@ def _is_for_us(entry: Any) -> bool:
     )
 
 
-def _public_key(entry: dict[str, Any]) -> PublicKey:
-    if entry["kty"] == "RSA":
-        return RSAKey.import_key(entry)
-    return ECKey.import_key(entry)
+def _public_key(entry: dict[str, Any]) -> PublicKey | None:
+    """Return the key, None where it cannot be read: it must not take the others with it."""
+    kind = RSAKey if entry["kty"] == "RSA" else ECKey
+    try:
+        return kind.import_key(entry)
+    except (JoseError, ValueError):
+        return None

@@ -29,7 +29,12 @@ _SECRET_ENDINGS = ("_cookie", "_link", "_magic", "_password", "_secret", "_token
 _SECRET_TEXT = re.compile(
     r"(?i)(\b(?:bearer|basic)\s+)\S+|(://[^/\s:@]*:)[^/\s@]+(?=@)|\beyJ[\w-]+\.[\w-]+\.[\w-]*"
 )
-_ROW_VALUES = re.compile(r"(?m)^DETAIL:.*$")  # PostgreSQL repeats the row it refused
+_REPEATED = (
+    # What an error repeats of what it complains of: PostgreSQL the row, asyncpg the argument, pydantic the input.
+    (re.compile(r"(?m)^DETAIL:.*$"), f"DETAIL: {MASK}"),
+    (re.compile(r"(invalid input for query argument \$\d+: ).*"), rf"\1{MASK}"),
+    (re.compile(r"input_value=.*?(?=, input_type=)", re.DOTALL), f"input_value={MASK}"),
+)
 
 _NOISY = ("aiokafka", "asyncio", "httpcore2", "httpx2", "uvicorn")
 
@@ -48,6 +53,7 @@ def configure(service: str, level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter(service))
+    handler.addFilter(_soften)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -69,6 +75,17 @@ def formatter(service: str) -> logging.Formatter:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
     )
+
+
+def _soften(record: logging.LogRecord) -> bool:
+    """Make a warning of what aiokafka calls an error: an error here is what a person must see to.
+
+    It says so of a broker that is away or changes hands, and tries again. What it cannot mend it raises too, and
+    whoever catches that says how bad it is.
+    """
+    if record.name.startswith("aiokafka.") and record.levelno > logging.WARNING:
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
 
 
 @contextmanager
@@ -128,9 +145,11 @@ def _is_secret(name: str) -> bool:
 
 
 def _masked(text: str) -> str:
-    """Hide what free text repeats: bearer tokens, passwords in URLs, JWTs, and the rows of a database."""
+    """Hide what free text repeats: bearer tokens, passwords in URLs, JWTs, and the values that errors complain of."""
     text = _SECRET_TEXT.sub(lambda found: f"{found[1] or found[2] or ''}{MASK}", text)
-    return _ROW_VALUES.sub(f"DETAIL: {MASK}", text)
+    for repeated, masked in _REPEATED:
+        text = repeated.sub(masked, text)
+    return text
 
 
 def _exception(exc_info: Any) -> BaseException | None:

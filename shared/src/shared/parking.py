@@ -35,6 +35,7 @@ FROM unnest($3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::int[], $8::b
             $11::bytea[], $12::boolean[], $13::text[], $14::text[], $15::text[], $16::text[])
      AS row (id, event_id, part, topic, partition, record_offset, key, headers, value, sealed, event_type,
              entitlement_ids, reason, detail)
+WHERE part <> 0 OR NOT EXISTS (SELECT FROM inbox WHERE inbox.consumer = $1 AND inbox.event_id = row.event_id)
 ON CONFLICT ON CONSTRAINT parked_once DO NOTHING RETURNING id
 """
 _CROWDED = "SELECT DISTINCT key FROM parked WHERE consumer = $1 AND key = ANY ($2::bytea[])"
@@ -45,6 +46,7 @@ UPDATE parked SET part = $2, value = $3, entitlement_ids = $4::uuid[], attempts 
                   reason = $5, detail = $6
 WHERE id = $1
 """
+_REFUSE = "UPDATE parked SET attempts = attempts + 1, reason = $2, detail = $3 WHERE id = $1"
 _CALL = """
 UPDATE parked AS follower SET replay_asked_at = $2 FROM parked AS head
 WHERE head.id = $1 AND (follower.consumer, follower.key, follower.reason) = (head.consumer, head.key, 'follows')
@@ -115,7 +117,10 @@ class Parking:
         self._seal = seal
 
     async def park(self, tx: Transaction, parcels: Sequence[Parcel]) -> int:
-        """Park what is not parked yet, and tell the dead-letter topic of it, in `tx`; return how many it was."""
+        """Park what is not parked yet, and tell the dead-letter topic of it, in `tx`; return how many it was.
+
+        A whole event that was done or discarded meanwhile, and comes again, is not parked.
+        """
         if not parcels:
             return 0
         rows = {new_id(): parcel for parcel in parcels}
@@ -131,6 +136,10 @@ class Parking:
         reason, detail = _plain(parcel.trouble.reason), _plain(parcel.trouble.detail)
         await tx.raw.execute(_KEEP, row_id, parcel.part, value, ids, reason, detail)
         await tx.raw.execute(_CALL, row_id, tx.now)
+
+    async def refuse(self, tx: Transaction, row_id: UUID, trouble: Trouble) -> None:
+        """Leave a parked row as it is, with another reason; count the attempt."""
+        await tx.raw.execute(_REFUSE, row_id, trouble.reason, trouble.detail)
 
     async def crowds(self, tx: Transaction, keys: Iterable[bytes]) -> dict[bytes, Crowd]:
         """Return what is parked under these keys, under their locks."""

@@ -10,10 +10,12 @@ import structlog
 from shared import migrate, topics
 from shared.command import Replay, run_command
 from shared.database import Database
+from shared.errors import SettingsError
 from shared.kafka import KafkaConnection
 from shared.lifecycle import Role
 from shared.logs import configure
 from shared.replay import ask_for_all
+from shared.restored import raise_versions
 from shared.service import Process, Service
 from shared.settings import ServiceSettings, load
 from shared.topic_admin import ensure_topics
@@ -58,13 +60,22 @@ class Program(Generic[S]):
         await ensure_topics(KafkaConnection.of(settings), topics.owned_by(self._name))
 
     async def replay(self, what: Replay) -> None:
-        """Ask again for all that is open, or ask for everything parked to be handled again."""
+        """Ask again for all that is open, or ask for everything parked to be handled again.
+
+        After a restore from a backup the versions are raised first (scenario 19). Raises SettingsError where the
+        service does not say which those are.
+        """
         settings = self._load()
         database = _database(settings)
         async with self._wire(settings, database, Vault.load(settings.vault_keys_file)) as service:
             match what:
+                case Replay.RESTORED:
+                    if not service.versions:
+                        raise SettingsError(f"{self._name} tells no versions that a restore would take back")
+                    await raise_versions(database, service.versions)
+                    count = await _ask_again(service)
                 case Replay.OPEN:
-                    count = await service.asks.replay_open() if service.asks is not None else 0
+                    count = await _ask_again(service)
                 case Replay.PARKED:
                     count = await ask_for_all(database, self._name)
         await database.close()
@@ -74,6 +85,10 @@ class Program(Generic[S]):
         settings = load(self._settings)
         configure(self._name, settings.log_level)
         return settings
+
+
+async def _ask_again(service: Service) -> int:
+    return await service.asks.replay_open() if service.asks is not None else 0
 
 
 def calm_the_collector() -> None:

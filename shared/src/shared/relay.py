@@ -129,7 +129,7 @@ class Relay:
             await self._leases.renew()
         buckets = self._leases.held()
         rows = await self._take(buckets) if buckets else []
-        if not rows:
+        if not rows or not self._leases.held():  # the read may have taken longer than the lease
             return 0
         try:
             self._acknowledged = await self._publisher.publish([_to_publish(row) for row in rows])

@@ -16,9 +16,10 @@ from shared.errors import Poison
 from shared.events.registry import REGISTRY
 from shared.handling import Handling, NothingWorked, Piece, trouble
 from shared.outbox import unpack
-from shared.parking import FAILED, FOLLOWING, FOLLOWS, WAITS, WHOLE, Parcel, lock, remove
+from shared.parking import FAILED, FOLLOWING, FOLLOWS, WAITS, WHOLE, Parcel, Trouble, lock, remove
 from shared.retry import Backoff
 from shared.targets import Part, cut, divide, joined
+from shared.vault import KeyUnknown, SealBroken
 from shared.waiting import pause
 
 _log = structlog.get_logger(__name__)
@@ -105,7 +106,13 @@ class Replay:
                 return None  # another replica was faster, or somebody discarded it
             if row["entitlement_ids"] and stuck >= set(row["entitlement_ids"]):
                 return cast("list[UUID]", row["entitlement_ids"])
-            left = await self._handle(tx, row, stuck)
+            try:
+                record = self._read(row)
+            except (KeyUnknown, SealBroken) as error:
+                _log.error("replay: a sealed record does not open", parked_id=str(row_id), problem=error)
+                await self._parking.refuse(tx, row_id, Trouble("cannot_be_opened", str(error)))
+                return cast("list[UUID]", row["entitlement_ids"])
+            left = await self._handle(tx, row, record, stuck)
             if left is None:
                 await remove(tx, row_id)
                 return None
@@ -114,10 +121,9 @@ class Replay:
         return left.entitlement_ids()
 
     async def _handle(
-        self, tx: Transaction, row: Mapping[str, Any], stuck: AbstractSet[UUID]
+        self, tx: Transaction, row: Mapping[str, Any], record: Received, stuck: AbstractSet[UUID]
     ) -> Parcel | None:
         """Return what is left to be parked, None for nothing."""
-        record = self._read(row)
         if record.heard is None:
             poison = record.poison or Poison("unknown_type", "no build of this service hears this type")
             return Parcel(record, trouble(poison), row["part"])
@@ -136,6 +142,7 @@ class Replay:
         return _rest(record, failed, staying, row["part"])
 
     def _read(self, row: Mapping[str, Any]) -> Received:
+        """Return the record as it came. Raises KeyUnknown, SealBroken."""
         place = Place(row["topic"], row["partition"], row["record_offset"])
         value = self._parking.content(row)
         return receive(place, key=row["key"], headers=unpack(row["headers"]), value=value)

@@ -16,6 +16,9 @@ _AT_ONCE = 3
 """Jobs that run at the same time. Each holds a connection for its office and takes another for its work: more
 of them, all begun at the start, could hold every connection of the pool and wait for one more for ever."""
 
+_STOP_SECONDS = 10.0
+"""What a job gets to come to its end: less than the grace of the process, for others stop after it."""
+
 _RETRY_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 
@@ -44,16 +47,25 @@ class Schedule:
     advisory lock, keeps two replicas from running it at once.
     """
 
-    def __init__(self, database: Database, jobs: Sequence[Job]) -> None:
+    def __init__(
+        self, database: Database, jobs: Sequence[Job], *, stop_seconds: float = _STOP_SECONDS
+    ) -> None:
         self._database = database
         self._jobs = jobs
+        self._stop_seconds = stop_seconds
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run all jobs until `stop` is set; those under way come to their end."""
-        async with asyncio.TaskGroup() as tasks:
-            for job in self._jobs:
-                tasks.create_task(self._repeat(job, stop), name=job.name)
+        """Run all jobs until `stop` is set; one under way that takes too long then is cut off, and runs again."""
+        running = [asyncio.create_task(self._repeat(job, stop), name=job.name) for job in self._jobs]
+        try:
+            await stop.wait()
+            if running:
+                await asyncio.wait(running, timeout=self._stop_seconds)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def _repeat(self, job: Job, stop: asyncio.Event) -> None:
         while not stop.is_set():

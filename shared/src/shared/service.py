@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx2
+import sqlalchemy as sa
 import structlog
 from fastapi import APIRouter
 
@@ -33,7 +35,6 @@ from shared.worker import Step, Worker, WorkerSettings
 
 _log = structlog.get_logger(__name__)
 
-_ASK_SWEEP_SECONDS = 60.0
 _COUNT_SECONDS = 15.0
 _FORGET_SECONDS = 3600.0
 _CHECK_SECONDS = 5.0
@@ -51,7 +52,8 @@ class Service:
     """What one service brings; the rest is the same for all.
 
     `package` holds its migrations; `asks` is None for a service that asks nobody; `open_doors` are paths that
-    outside parties open with a proof of their own; `workers` are parts of the worker role that only this service has.
+    outside parties open with a proof of their own; `workers` are parts of the worker role that only this service has;
+    `versions` are the columns whose values it tells and others compare: they rise after a restore.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Service:
     open_doors: Collection[str] = ()
     workers: Sequence[Part] = ()
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    versions: Collection[sa.Column[Any]] = ()
 
 
 class Process:
@@ -99,6 +102,10 @@ class Process:
                 return await self._lifecycle.run(self._parts(http))
             finally:
                 await self._service.database.close()
+
+    def stop(self) -> None:
+        """Bring the process to its orderly end, as SIGTERM does."""
+        self._lifecycle.stop()
 
     async def _check_topics(self) -> None:
         """Refuse to publish on topics that would not keep what they are given; a broker that is away may come."""
@@ -178,7 +185,7 @@ class Process:
         database = self._service.database
         asks = self._service.asks
         return [
-            *([Job("ask again", _ASK_SWEEP_SECONDS, asks.sweep)] if asks else []),
+            *([asks.job()] if asks else []),
             Job("forget claims", _FORGET_SECONDS, lambda: inbox.prune(database)),
             Job("forget answers", _FORGET_SECONDS, lambda: _forget_answers(database)),
         ]

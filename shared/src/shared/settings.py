@@ -6,6 +6,7 @@ The names are prefix-free and the same everywhere. What is required has no defau
 import json
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -19,8 +20,12 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from shared.errors import SettingsError
+
+_LOCAL = {("http", "127.0.0.1"), ("http", "::1"), ("http", "localhost")}
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
@@ -34,9 +39,20 @@ def _json(text: Any) -> Any:
 
 
 def _postgresql(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith("postgresql://"):
-        raise ValueError("it must begin with postgresql://")
+    try:
+        parts = make_url(url.get_secret_value())
+    except (ArgumentError, ValueError):
+        parts = None  # what they complain of may be a part of the password
+    if parts is None or parts.drivername != "postgresql" or not parts.host or not parts.database:
+        raise ValueError("it must read postgresql://user:password@host/database")
     return url
+
+
+def _unchanged_on_the_way(urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in map(urlsplit, urls):
+        if url.scheme != "https" and (url.scheme, url.hostname) not in _LOCAL:
+            raise ValueError("each must begin with https://, or be on this machine")
+    return urls
 
 
 Commas = (NoDecode, BeforeValidator(_split))
@@ -65,8 +81,10 @@ class ServiceSettings(BaseSettings):
     """False with the embedded broker: it forgets old records, and nothing it lost is asked for again."""
 
     oidc_issuers: Annotated[tuple[str, ...], *Commas] = Field(min_length=1)
-    jwks_urls: Annotated[tuple[str, ...], *Commas] = Field(min_length=1)
-    """One for each issuer, in the same order."""
+    jwks_urls: Annotated[tuple[str, ...], *Commas, AfterValidator(_unchanged_on_the_way)] = Field(
+        min_length=1
+    )
+    """One for each issuer, in the same order; over https: whoever changes keys on their way says who calls."""
     audience: str
     subject_scopes: Annotated[dict[str, dict[str, frozenset[str]]], NoDecode, BeforeValidator(_json)] = {}
     """JSON, issuer -> subject -> scopes: for tokens without any, as a cluster's service accounts have."""
@@ -90,6 +108,8 @@ class ServiceSettings(BaseSettings):
     def _settings_that_go_together(self) -> Self:
         if len(self.oidc_issuers) != len(self.jwks_urls):
             raise ValueError("JWKS_URLS needs one URL for each of OIDC_ISSUERS, in the same order")
+        if len(set(self.oidc_issuers)) != len(self.oidc_issuers):
+            raise ValueError("OIDC_ISSUERS names an issuer twice")
         _both("TLS_CERT_FILE", self.tls_cert_file, "TLS_KEY_FILE", self.tls_key_file)
         _both("KAFKA_SSL_CERT_FILE", self.kafka_ssl_cert_file, "KAFKA_SSL_KEY_FILE", self.kafka_ssl_key_file)
         sasl = (self.kafka_sasl_mechanism, self.kafka_sasl_username, self.kafka_sasl_password)

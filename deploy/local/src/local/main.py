@@ -140,6 +140,8 @@ def _keep_only_logs(directory: Path) -> None:
     for each in directory.iterdir():
         if each.name != "logs":
             shutil.rmtree(each) if each.is_dir() else each.unlink()
+    if not any(directory.iterdir()):
+        directory.rmdir()
 
 
 def _throw_away(directory: Path) -> None:

@@ -89,7 +89,10 @@ async def serving(
         places = {name: each.told(settings.get(name, {})) for name, each in planned.items()}
         await _migrate(places, logs)
         processes = await _serve(children, places, logs)
-        yield System(places, processes, cards, box / "authority.pem", broker, children)
+        try:
+            yield System(places, processes, cards, box / "authority.pem", broker, children)
+        finally:
+            await _all(process.stop() for process in processes.values())
 
 
 async def start_box(children: Children, directory: Path, logs: Path, ports: Mapping[str, Ports]) -> Cards:
@@ -106,7 +109,7 @@ async def start_box(children: Children, directory: Path, logs: Path, ports: Mapp
         environment={"PATH": os.environ.get("PATH", os.defpath)},
         log_file=log_file,
     )
-    await children.start(command, ready=_has_a_line(log_file))
+    await children.start(command, ready=_tells_its_cards(log_file))
     cards: Cards = json.loads(log_file.read_text().splitlines()[0])
     return cards
 
@@ -175,9 +178,10 @@ def _command(each: Place, verb: str, *, logs: Path) -> Command:
     )
 
 
-def _has_a_line(log_file: Path) -> Ready:
+def _tells_its_cards(log_file: Path) -> Ready:
     async def ready() -> bool:
-        return "\n" in await asyncio.to_thread(log_file.read_text)
+        told = await asyncio.to_thread(log_file.read_text)
+        return told.startswith("{") and "\n" in told
 
     return ready
 

@@ -10,6 +10,7 @@ from assignment.handlers.facts import Patience
 from assignment.schedule import jobs
 from assignment.settings import AssignmentSettings
 from assignment.steps import steps
+from assignment.tables import entitlements, users
 from shared.asks import Asks
 from shared.database import Database
 from shared.program import Program
@@ -34,7 +35,8 @@ async def wire(settings: AssignmentSettings, database: Database, _: Vault) -> As
         asks=Asks(database, ask_again=ask_again, make_due=make_due),
         routers=[api.router(database, max_targets=settings.max_targets)],
         steps=steps(database),
-        jobs=jobs(database),
+        jobs=jobs(database, keep_ended_days=settings.keep_ended_days),
+        versions=[users.c.version, entitlements.c.version],
     )
 
 

@@ -23,8 +23,9 @@ PEOPLE = frozenset({TargetType.USER, TargetType.USER_GROUP})
 class State(StrEnum):
     """Where an entitlement stands.
 
-    The licence's failure (`failed`: nothing is held, the life has ended) and the device's (`install_failed`:
-    the licence is held, the install is asked again) are two states, for they have nothing in common.
+    The licence's failure (`failed`: nothing is held, the life has ended) and the device's are told apart, for they
+    have nothing in common. After the device's the licence is held: `retrying` while the install is asked again at
+    its time, `install_failed` once it was tried often enough.
     """
 
     REQUESTED = "requested"
@@ -34,6 +35,7 @@ class State(StrEnum):
     LICENSED = "licensed"
     DELIVERING = "delivering"
     INSTALLED = "installed"
+    RETRYING = "retrying"
     INSTALL_FAILED = "install_failed"
     AVAILABLE = "available"
     REFUSED = "refused"
@@ -52,6 +54,7 @@ LIVING = frozenset(
         State.LICENSED,
         State.DELIVERING,
         State.INSTALLED,
+        State.RETRYING,
         State.INSTALL_FAILED,
         State.AVAILABLE,
     }
@@ -74,6 +77,12 @@ SETTLED = frozenset(
     }
 )
 """Nothing is under way: an assignment is complete for now when all its entitlements stand in one of these."""
+
+
+IN_TROUBLE = frozenset(
+    {State.WAITLISTED, State.RETRYING, State.INSTALL_FAILED, State.REFUSED, State.FAILED, State.LOST}
+)
+"""Somebody may have to look at it; no life on its way passes through one of these."""
 
 
 class DeliveryState(StrEnum):

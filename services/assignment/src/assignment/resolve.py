@@ -216,9 +216,9 @@ def _open(opening: Opening, here: _Place, judge: Judge, ids: Iterator[UUID]) -> 
     wish = here.wish()
     asset_id, device = here.place[0], here.device
     refusal = judge(asset_id, wish, device)
-    if refusal is not None and not here.added:
-        return  # refused before, refused again: nothing new to say
     former = [here.life(cover) for cover in here.standing()]
+    if refusal is not None and not here.added and any(life.state is State.REFUSED for life in former):
+        return  # refused before, refused again: nothing new to say
     life = Entitlement(
         id=next(ids),
         asset_id=asset_id,

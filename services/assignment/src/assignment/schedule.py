@@ -1,13 +1,17 @@
-"""What runs by the clock, beside what runs by the clock in every service: assignments that expire."""
+"""What runs by the clock, beside what does in every service: assignments expire, and what ended is forgotten."""
 
+from datetime import timedelta
+
+from assignment.handlers.forgetting import forget_ended
 from assignment.handlers.withdrawing import revoke_expired
 from shared.database import Database
 from shared.schedule import Job
 
-_EVERY_SECONDS = 60.0
+_MINUTE = 60.0
+_DAY = 86_400.0
 
 
-def jobs(database: Database) -> list[Job]:
+def jobs(database: Database, *, keep_ended_days: int) -> list[Job]:
     """Return the jobs of this service."""
 
     async def expire() -> None:
@@ -16,4 +20,7 @@ def jobs(database: Database) -> list[Job]:
                 if not await revoke_expired(tx):
                     return
 
-    return [Job("expire assignments", _EVERY_SECONDS, expire)]
+    async def forget() -> None:
+        await forget_ended(database, older_than=timedelta(days=keep_ended_days))
+
+    return [Job("expire assignments", _MINUTE, expire), Job("forget what ended", _DAY, forget)]

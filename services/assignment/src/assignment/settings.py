@@ -14,3 +14,5 @@ class AssignmentSettings(ServiceSettings):
     """A failed install is asked again until it was tried so often."""
     install_retry_seconds: PositiveFloat = 3600.0
     """The wait before the second attempt; each further one waits twice as long."""
+    keep_ended_days: PositiveInt = 90
+    """What has ended is told of so long: lives and their steps, covers, assignments, requests."""

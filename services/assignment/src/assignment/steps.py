@@ -1,20 +1,29 @@
-"""Work rows: large sets that are opened or ended slice by slice, each slice its own transaction."""
+"""Work rows: large sets that are opened, ended or judged anew slice by slice, each slice its own transaction."""
 
+from collections.abc import Awaitable, Callable
+
+from assignment.handlers.judging import JUDGE, judge_slice
 from assignment.handlers.unfolding import EXPAND, expand_slice
-from assignment.handlers.withdrawing import WITHDRAW, withdraw_slice
-from shared.database import Database
+from assignment.handlers.withdrawing import LEAVE, WITHDRAW, leave_slice, withdraw_slice
+from shared.database import Database, Transaction
 from shared.worker import Step, WorkRow
+
+_SLICES: dict[str, Callable[[Transaction, WorkRow], Awaitable[None]]] = {
+    EXPAND: expand_slice,
+    WITHDRAW: withdraw_slice,
+    LEAVE: leave_slice,
+    JUDGE: judge_slice,
+}
 
 
 def steps(database: Database) -> dict[str, Step]:
     """Return the step of each kind of work row; a killed slice left nothing, and is done again."""
+    return {kind: _step(database, take) for kind, take in _SLICES.items()}
 
-    async def expand(row: WorkRow) -> None:
+
+def _step(database: Database, take: Callable[[Transaction, WorkRow], Awaitable[None]]) -> Step:
+    async def step(row: WorkRow) -> None:
         async with database.transaction() as tx:
-            await expand_slice(tx, row)
+            await take(tx, row)
 
-    async def withdraw(row: WorkRow) -> None:
-        async with database.transaction() as tx:
-            await withdraw_slice(tx, row)
-
-    return {EXPAND: expand, WITHDRAW: withdraw}
+    return step

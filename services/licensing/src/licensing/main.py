@@ -11,6 +11,7 @@ from licensing.schedule import jobs
 from licensing.settings import LicensingSettings
 from licensing.steps import Desk, steps
 from licensing.store.budget import RequestBudget
+from licensing.tables import asset
 from shared.database import Database
 from shared.program import Program
 from shared.service import Service
@@ -37,11 +38,12 @@ async def wire(settings: LicensingSettings, database: Database, vault: Vault) ->
             routers=[router(database, apple, vault)],
             steps=steps(Desk(database, vault, settings.pace), apple, settings.claims),
             jobs=jobs(
-                Clockwork(database, vault),
+                Clockwork(database, vault, ended_kept=settings.ended_kept),
                 assets_seconds=settings.assets_seconds,
                 notifications_seconds=settings.notifications_seconds,
             ),
             open_doors=DOORS,
+            versions=[asset.c.version],
             worker=settings.worker,
         )
 

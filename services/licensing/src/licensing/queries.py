@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from licensing.model import State
-from licensing.tables import asset, content_token, intent, library, license_, pool
+from licensing.tables import asset, content_token, intent, library, license_, pool, settlement
 from shared.database import Database, Transaction
 
 Rows = Sequence[sa.RowMapping]
@@ -179,6 +179,18 @@ def _pools() -> sa.Select[tuple[object, ...]]:
 
 
 def _licenses() -> sa.Select[tuple[object, ...]]:
-    return sa.select(
-        license_, _PRESENT.label("present_state"), intent.c.sent_at, intent.c.event_id
-    ).outerjoin(intent, intent.c.id == license_.c.intent_id)
+    return (
+        sa.select(
+            license_,
+            _PRESENT.label("present_state"),
+            intent.c.sent_at,
+            intent.c.event_id,
+            settlement.c.kind.label("settled_kind"),
+            settlement.c.event_id.label("settled_event_id"),
+            settlement.c.proof,
+            settlement.c.sent_at.label("settled_sent_at"),
+            settlement.c.settled_at,
+        )
+        .outerjoin(intent, intent.c.id == license_.c.intent_id)
+        .outerjoin(settlement, settlement.c.id == license_.c.settlement_id)
+    )

@@ -19,5 +19,6 @@ def jobs(clockwork: Clockwork, *, assets_seconds: float, notifications_seconds: 
         Job("read notifications", notifications_seconds, clockwork.read_notifications),
         Job("want assets", assets_seconds, clockwork.want_assets),
         Job("resubscribe", _RESUBSCRIBE_SECONDS, clockwork.resubscribe),
+        Job("forget licenses", _FORGET_SECONDS, clockwork.forget_licenses),
         Job("forget notifications", _FORGET_SECONDS, clockwork.forget_notifications),
     ]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from licensing.decide import over_allocated
-from licensing.model import State
+from licensing.model import IntentKind, Proof, State
 from shared.events.words import AssetKind, Held, Refusal
 
 _ASSET = "0f3d5c1e-7c1d-5a55-9c6e-2f4f0f4f8a10"
@@ -138,6 +138,31 @@ class PoolBody(BaseModel):
         )
 
 
+class SettlementBody(BaseModel):
+    """A request to Apple whose outcome is known: the proof of what became of a licence."""
+
+    kind: IntentKind
+    apple_event_id: str | None = Field(description="None where Apple's answer was lost, or refused it.")
+    proof: Proof = Field(
+        description="event: its event was COMPLETE. list: Apple's list, read after it ended, shows what was done."
+        " refusal: Apple refused it whole."
+    )
+    sent_at: datetime | None
+    settled_at: datetime
+
+    @classmethod
+    def of(cls, row: sa.RowMapping) -> "SettlementBody | None":
+        """Return what callers are shown of the last settled request of a licence; None before there is one."""
+        if row["settled_at"] is None:
+            return None
+        return cls(
+            kind=row["settled_kind"],
+            apple_event_id=row["settled_event_id"],
+            sent_at=row["settled_sent_at"],
+            **_same(cls, row, but={"kind", "sent_at"}),
+        )
+
+
 class LicenseBody(BaseModel):
     """One life of a licence: the right of one entitlement."""
 
@@ -146,14 +171,21 @@ class LicenseBody(BaseModel):
         asset_id=_ASSET,
         pool_id=_POOL,
         serial_number="C02XK1ZGJGH5",
-        state="associating",
-        version=1,
+        state="released",
+        version=2,
         priority=0,
-        held=None,
+        held="license",
         refusal=None,
         error_number=None,
-        sent_at=_TIME,
-        apple_event_id="3c3a7a24-2f0c-4d2b-8a0e-7f6f1f6b9f11",
+        sent_at=None,
+        apple_event_id=None,
+        settled={
+            "kind": "disassociate",
+            "apple_event_id": "3c3a7a24-2f0c-4d2b-8a0e-7f6f1f6b9f11",
+            "proof": "event",
+            "sent_at": _TIME,
+            "settled_at": _TIME,
+        },
         request_id="0193f0a2-2222-7d6c-9a39-0d4b6f2f6c03",
         changed_at=_TIME,
     )
@@ -168,8 +200,11 @@ class LicenseBody(BaseModel):
     held: Held | None = Field(description="What a release found.")
     refusal: Refusal | None
     error_number: int | None = Field(description="Apple's, where Apple refused.")
-    sent_at: datetime | None = Field(description="When the request to Apple left that it is part of.")
-    apple_event_id: str | None
+    sent_at: datetime | None = Field(description="When the request to Apple left that it is part of now.")
+    apple_event_id: str | None = Field(description="Of that request.")
+    settled: SettlementBody | None = Field(
+        description="The last request to Apple about it whose outcome is known: the proof of its return."
+    )
     request_id: UUID = Field(description="The request that asked last.")
     changed_at: datetime
 
@@ -179,6 +214,7 @@ class LicenseBody(BaseModel):
         return cls(
             state=State(row["present_state"]),
             apple_event_id=row["event_id"],
+            settled=SettlementBody.of(row),
             request_id=row["correlation_id"],
             **_same(cls, row, but={"state"}),
         )

@@ -47,6 +47,10 @@ class LicensingSettings(ServiceSettings):
     notifications_seconds: PositiveFloat = 0.5
     """Between readings of the notifications that came in."""
 
+    keep_ended_licenses_days: Annotated[int, Field(ge=30)] = 400
+    """How long lives that ended can be looked up, with the proof of their return. Far longer than the bus keeps
+    records: a request that came once more after its life was forgotten would begin a new one."""
+
     worker_concurrency: PositiveInt = 16
     worker_lease_seconds: Annotated[PositiveFloat, Field(ge=1)] = 120.0
     """How long a step may take, and how long the work of a process that died lies idle."""
@@ -59,6 +63,11 @@ class LicensingSettings(ServiceSettings):
             next_status=timedelta(seconds=self.status_next_seconds),
             proof=timedelta(seconds=self.proof_seconds),
         )
+
+    @property
+    def ended_kept(self) -> timedelta:
+        """Return how long ended lives are kept."""
+        return timedelta(days=self.keep_ended_licenses_days)
 
     @property
     def claims(self) -> Claims:

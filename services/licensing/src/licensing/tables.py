@@ -92,6 +92,13 @@ pool = sa.Table(
     sa.Index("pool_untold", "asset_id", postgresql_where=sa.text("untold")),
 )
 
+foreign_assignment = sa.Table(
+    "foreign_assignment",  # devices that hold a licence at Apple and have no row here: another hand gave it
+    metadata,
+    sa.Column("pool_id", sa.Uuid, sa.ForeignKey("pool.id"), primary_key=True),
+    sa.Column("serial_number", sa.Text, primary_key=True),
+)
+
 intent = sa.Table(
     "intent",
     metadata,
@@ -112,6 +119,19 @@ intent = sa.Table(
     sa.Index("intent_by_event", "event_id", postgresql_where=sa.text("event_id IS NOT NULL")),
 )
 
+settlement = sa.Table(
+    "settlement",  # what became of a request to Apple: the proof of each licence that was given or taken back
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),  # the intent's
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("event_id", sa.Text),  # Apple's; none where the answer was lost, or was a refusal
+    sa.Column("proof", sa.Text, nullable=False),
+    sa.Column("sent_at", _TIME),
+    sa.Column("settled_at", _TIME, nullable=False),
+    sa.CheckConstraint("proof IN ('event', 'list', 'refusal')", name="settlement_proof"),
+    sa.Index("settlement_by_age", "settled_at", postgresql_using="brin"),
+)
+
 license_ = sa.Table(
     "license",
     metadata,
@@ -129,6 +149,7 @@ license_ = sa.Table(
     sa.Column("held", sa.Text),  # what a release found
     sa.Column("refusal", sa.Text),
     sa.Column("error_number", sa.Integer),
+    sa.Column("settlement_id", sa.Uuid),  # the last request to Apple about it whose outcome is known
     sa.Column("changed_at", _TIME, nullable=False),
     sa.CheckConstraint(
         "state IN ('waitlisted', 'reserved', 'assigned', 'releasing', 'released', 'refused')",
@@ -137,6 +158,15 @@ license_ = sa.Table(
     sa.CheckConstraint("intent_id IS NULL OR state IN ('reserved', 'releasing')", name="license_intent"),
     # Ended lives too: a list that is being read must not take what just ended for another hand's.
     sa.Index("license_by_target", "serial_number", "pool_id"),
+    # A target has one living licence of a pool, and beside it at most one that is on its way back (promise 2).
+    sa.Index(
+        "license_one_living",
+        "pool_id",
+        "serial_number",
+        sa.text("(state = 'releasing')"),
+        unique=True,
+        postgresql_where=sa.text("state IN ('waitlisted', 'reserved', 'assigned', 'releasing')"),
+    ),
     sa.Index(
         "license_one_unsettled_intent",  # promise 6
         "pool_id",
@@ -145,6 +175,8 @@ license_ = sa.Table(
         postgresql_where=sa.text("intent_id IS NOT NULL"),
     ),
     sa.Index("license_by_intent", "intent_id", postgresql_where=sa.text("intent_id IS NOT NULL")),
+    sa.Index("license_by_settlement", "settlement_id", postgresql_where=sa.text("settlement_id IS NOT NULL")),
+    sa.Index("license_ended", "changed_at", postgresql_where=sa.text("state IN ('released', 'refused')")),
     sa.Index(
         "license_waitlist",
         "pool_id",

@@ -1,6 +1,6 @@
 """The kinds of work row, and how each comes to be: one row per errand, however many want it run."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -31,9 +31,9 @@ async def want_assets(tx: Transaction, library_id: str) -> None:
         await worker.add(tx, [NewWork(READ_ASSETS, {"library_id": library_id}, new_id())])
 
 
-async def want_lists(tx: Transaction, pool_ids: Iterable[UUID], *, due_at: datetime | None = None) -> None:
+async def want_lists(tx: Transaction, pool_ids: Collection[UUID], *, due_at: datetime | None = None) -> None:
     """Have the lists of locked pools read, once for all who want it before the reading begins."""
-    wanted = [pool_id for pool_id in pool_ids if await pools.want_list(tx, pool_id)]
+    wanted = await pools.want_lists(tx, pool_ids)
     await worker.add(
         tx, [NewWork(READ_LIST, {"pool_id": str(pool_id)}, new_id(), due_at) for pool_id in wanted]
     )

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from mdm_push.commands import bootstrap_token, render
 from mdm_push.handlers import connecting, enrolling
 from mdm_push.handlers.means import Means
+from mdm_push.handlers.renewing import certificate_renewed
 from mdm_push.identity import CERTIFICATE_HEADER, SIGNATURE_HEADER, Prover
 from mdm_push.messages import (
     Authenticate,
@@ -28,7 +29,7 @@ from mdm_push.messages import (
     read,
     read_plist,
 )
-from mdm_push.model import DeviceCertificate, DeviceRefused
+from mdm_push.model import CertificateNotBound, DeviceCertificate, DeviceRefused
 from mdm_push.seen import LastSeen
 from shared.database import Database
 from shared.metrics import DEVICE_REQUESTS
@@ -72,10 +73,7 @@ class _Doors:
             certificate = self._prover.prove(_single(request.headers), body, peer=peer)
             content = read_plist(body)
             said = _said(content)
-            if "MessageType" in content:
-                answer = await self._check_in(content, certificate, correlation_id)
-            else:
-                answer = await self._connect(content, certificate)
+            answer = await self._answer(content, certificate, correlation_id)
         except (DeviceRefused, Malformed) as error:
             _log.warning("a device is refused", message=said, reason=str(error))
             DEVICE_REQUESTS.labels(said, "refused").inc()
@@ -83,11 +81,35 @@ class _Doors:
         DEVICE_REQUESTS.labels(said, "accepted").inc()
         return answer
 
-    async def _check_in(
+    async def _answer(
         self, content: Mapping[str, Any], certificate: DeviceCertificate, correlation_id: UUID
     ) -> Response:
-        """Do what a check-in message asks; it is committed before it is answered."""
+        """Take a message of either conversation; once more where it came with a renewed certificate."""
         speaker = read(Speaker, content)
+
+        async def answer() -> Response:
+            if "MessageType" in content:
+                return await self._check_in(content, speaker, certificate, correlation_id)
+            return await self._connect(content, speaker, certificate)
+
+        try:
+            return await answer()
+        except CertificateNotBound:
+            if not self._means.ca_names_devices:
+                raise
+            async with self._database.transaction() as tx:
+                if not await certificate_renewed(tx, speaker, certificate):
+                    raise
+            return await answer()
+
+    async def _check_in(
+        self,
+        content: Mapping[str, Any],
+        speaker: Speaker,
+        certificate: DeviceCertificate,
+        correlation_id: UUID,
+    ) -> Response:
+        """Do what a check-in message asks; it is committed before it is answered."""
         async with self._database.transaction() as tx:
             match content["MessageType"]:
                 case "Authenticate":
@@ -115,15 +137,18 @@ class _Doors:
                     raise Malformed("a message that this server does not take")
         return _EMPTY
 
-    async def _connect(self, content: Mapping[str, Any], certificate: DeviceCertificate) -> Response:
+    async def _connect(
+        self, content: Mapping[str, Any], speaker: Speaker, certificate: DeviceCertificate
+    ) -> Response:
         """Take a report and hand out the next command."""
-        channel = read(Speaker, content).channel
         report = read(Report, content)
         if report.Status is Status.IDLE:
-            served = await connecting.polled(self._database, channel, certificate, means=self._means)
+            served = await connecting.polled(self._database, speaker.channel, certificate, means=self._means)
         else:
             async with self._database.transaction() as tx:
-                served = await connecting.report_received(tx, channel, report, certificate, means=self._means)
+                served = await connecting.report_received(
+                    tx, speaker.channel, report, certificate, means=self._means
+                )
         self._seen.note(served.channel_id)
         return Response(render(served.command), media_type=_XML) if served.command else _EMPTY
 

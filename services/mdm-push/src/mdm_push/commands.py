@@ -10,12 +10,16 @@ from shared.events.words import Platform
 INSTALL_APPLICATION = "InstallApplication"
 REMOVE_APPLICATION = "RemoveApplication"
 MANAGED_APPLICATION_LIST = "ManagedApplicationList"
+INSTALLED_APPLICATION_LIST = "InstalledApplicationList"
 DEVICE_INFORMATION = "DeviceInformation"
 DEVICE_CONFIGURED = "DeviceConfigured"  # lets a device out of Setup Assistant
 
 _LICENSE_ASSIGNMENT = 1  # Options.PurchaseMethod: the app is licensed to this device or its user
 _REMOVE_WITH_PROFILE = 1  # ManagementFlags: the app goes when the profile goes
-_FIRST_MANAGED_MACOS = 11  # InstallAsManaged, ManagementFlags and RemoveApplication begin with it
+_FIRST_MANAGED_MACOS = 11
+
+ONE_IS_ENOUGH = frozenset({MANAGED_APPLICATION_LIST, INSTALLED_APPLICATION_LIST, DEVICE_INFORMATION})
+"""Questions: one in the queue answers for everybody who asked."""
 
 QUERIES = (
     "BuildVersion",
@@ -27,7 +31,7 @@ QUERIES = (
     "ProductName",
     "SerialNumber",
 )
-"""What DeviceInformation asks after an enrollment: what decides how content may reach the device, no names."""
+"""What DeviceInformation asks: what decides how content may reach the device, no names."""
 
 
 def install_application(enrollment: Enrollment, adam_id: str) -> dict[str, Any]:
@@ -36,15 +40,20 @@ def install_application(enrollment: Enrollment, adam_id: str) -> dict[str, Any]:
         "iTunesStoreID": int(adam_id),
         "Options": {"PurchaseMethod": _LICENSE_ASSIGNMENT},
     }
-    if enrollment.platform is not Platform.MACOS:
+    if manages_apps(enrollment):
         arguments["ManagementFlags"] = _REMOVE_WITH_PROFILE
-    elif enrollment.os_major >= _FIRST_MANAGED_MACOS:
-        arguments |= {"ManagementFlags": _REMOVE_WITH_PROFILE, "InstallAsManaged": True}
+        if enrollment.platform is Platform.MACOS:
+            arguments["InstallAsManaged"] = True
     return arguments
 
 
-def removes_apps(enrollment: Enrollment) -> bool:
-    """Say whether this OS knows RemoveApplication: all but macOS before 11."""
+def application_list(enrollment: Enrollment) -> str:
+    """Return the command whose answer proves an install: where nothing is managed, what is installed has to do."""
+    return MANAGED_APPLICATION_LIST if manages_apps(enrollment) else INSTALLED_APPLICATION_LIST
+
+
+def manages_apps(enrollment: Enrollment) -> bool:
+    """Say whether this OS has managed apps, to be listed and removed: all but macOS before 11."""
     return enrollment.platform is not Platform.MACOS or enrollment.os_major >= _FIRST_MANAGED_MACOS
 
 

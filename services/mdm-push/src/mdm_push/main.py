@@ -11,6 +11,7 @@ from mdm_push.identity import Prover
 from mdm_push.schedule import jobs
 from mdm_push.settings import MdmPushSettings
 from mdm_push.steps import Pusher, PusherSettings
+from mdm_push.tables import enrollments
 from shared.database import Database
 from shared.lifecycle import Background
 from shared.program import Program
@@ -21,7 +22,7 @@ from shared.vault import Vault
 @asynccontextmanager
 async def wire(settings: MdmPushSettings, database: Database, vault: Vault) -> AsyncIterator[Service]:
     """Wire one process of the service; at the end the connections to APNs are closed."""
-    means = Means(vault, patience=settings.patience)
+    means = Means(vault, patience=settings.patience, ca_names_devices=settings.device_ca_names_devices)
     prover = Prover(
         settings.device_ca_file.read_bytes(),
         trusted_proxies=settings.trusted_proxies,
@@ -53,6 +54,7 @@ async def wire(settings: MdmPushSettings, database: Database, vault: Vault) -> A
             routers=[api.router(database, means), checkin.router(database, prover, means)],
             jobs=jobs(database, keep_commands_days=settings.keep_commands_days),
             open_doors=checkin.DOORS,
+            versions=[enrollments.c.version],
             workers=[Background("pusher", pusher.run, progressing=pusher.progressing)],
         )
     finally:

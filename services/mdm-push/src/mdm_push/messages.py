@@ -145,6 +145,13 @@ class ManagedApplication(_Message):
     Status: Annotated[Text | None, Lenient] = "Unknown"
 
 
+class InstalledApplication(_Message):
+    """One entry of an InstalledApplicationList; a Mac may leave out the bundle id."""
+
+    Identifier: Annotated[Name | None, Lenient] = None
+    Installing: Annotated[bool | None, Lenient] = None
+
+
 class DeviceFacts(_Message):
     """Answers to our DeviceInformation queries; a device leaves out what it may not tell."""
 
@@ -166,6 +173,7 @@ class Report(_Message):
     RejectionReason: Annotated[Text | None, Lenient] = None
     ErrorChain: Annotated[tuple[DeviceError, ...] | None, Lenient] = None
     ManagedApplicationList: Annotated[dict[Name, ManagedApplication] | None, Lenient] = None
+    InstalledApplicationList: Annotated[tuple[InstalledApplication, ...] | None, Lenient] = None
     QueryResponses: Annotated[DeviceFacts | None, Lenient] = None
 
     @property

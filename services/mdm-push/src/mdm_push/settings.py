@@ -19,6 +19,8 @@ class MdmPushSettings(ServiceSettings):
     """For one push in all, its connection included."""
     device_ca_file: FilePath
     """The authorities that sign device identities, PEM."""
+    device_ca_names_devices: bool = False
+    """Whether those authorities, not the devices, choose the names in certificates: else a renewed one is refused."""
 
     push_lanes: PositiveInt = 4
     push_batch: Annotated[PositiveInt, Field(le=1000)] = 100

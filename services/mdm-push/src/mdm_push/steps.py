@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from mdm_push.decide.breaker import Breaker
 from mdm_push.decide.pushes import TOPIC_PAUSE_SECONDS, answered, unanswered
 from mdm_push.decide.words import slug
 from mdm_push.handlers.means import Means
@@ -76,6 +77,7 @@ class Pusher:
         self._apns = apns
         self._means = means
         self._settings = settings or PusherSettings()
+        self._breaker = Breaker()
         self._turned_at = database.clock.monotonic()
 
     def progressing(self) -> bool:
@@ -102,8 +104,8 @@ class Pusher:
                 limit=self._settings.batch,
             )
         if due:
-            outcomes = await asyncio.gather(*(self._send(wake) for wake in due))
-            await self._settle(due, outcomes)
+            answers = await asyncio.gather(*(self._send(wake) for wake in due))
+            await self._settle(due, self._judge(due, answers))
         return len(due)
 
     async def load_certificates(self) -> None:
@@ -145,9 +147,9 @@ class Pusher:
             except TimeoutError:
                 continue
 
-    async def _send(self, wake: WakeUp) -> PushOutcome:
-        jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
-        clock = self._database.clock
+    async def _send(self, wake: WakeUp) -> PushAnswer | PushOutcome:
+        """Send one wake-up; return what APNs answered, or what follows where it did not."""
+        now = self._database.clock.now
         try:
             answer = await self._apns.push(
                 wake.topic,
@@ -157,18 +159,43 @@ class Pusher:
         except Unavailable as error:
             PUSHES.labels("none").inc()
             wait = error.retry_after_seconds
-            return unanswered(wake, error.reason, retry_after_seconds=wait, now=clock.now(), jitter=jitter)
+            return unanswered(wake, error.reason, retry_after_seconds=wait, now=now(), jitter=_jitter())
         except Exception as error:  # noqa: BLE001 - one wake-up's fault, a seal that does not open, ends no other
             PUSHES.labels("none").inc()
             name = type(error).__name__
             _log.error("a wake-up failed", enrollment_id=str(wake.enrollment_id), error=name)
-            return unanswered(wake, slug(name), retry_after_seconds=None, now=clock.now(), jitter=jitter)
+            return unanswered(wake, slug(name), retry_after_seconds=None, now=now(), jitter=_jitter())
         PUSHES.labels("accepted" if answer.accepted else answer.reason or str(answer.status)).inc()
-        judged = answered(wake, answer, now=clock.now(), patience=self._means.patience, jitter=jitter)
-        if judged.pauses_topic:
-            _log.error("APNs refuses the topic", topic=wake.topic, status=answer.status, reason=answer.reason)
-            self._apns.pause(wake.topic, TOPIC_PAUSE_SECONDS)
+        return answer
+
+    def _judge(self, due: Sequence[WakeUp], answers: Sequence[PushAnswer | PushOutcome]) -> list[PushOutcome]:
+        """Judge a set once all of it is heard: one bad token is the token's fault, a row of them is ours."""
+        for wake, answer in zip(due, answers, strict=True):
+            if isinstance(answer, PushAnswer):
+                self._breaker.hear(wake.topic, answer)
+        return [
+            self._judge_one(wake, answer) if isinstance(answer, PushAnswer) else answer
+            for wake, answer in zip(due, answers, strict=True)
+        ]
+
+    def _judge_one(self, wake: WakeUp, answer: PushAnswer) -> PushOutcome:
+        judged = answered(
+            wake,
+            answer,
+            doubted=self._breaker.doubts(wake.topic),
+            now=self._database.clock.now(),
+            patience=self._means.patience,
+            jitter=_jitter(),
+        )
+        if judged.pauses_topic or (answer.bad_token and self._breaker.open(wake.topic)):
+            self._hold_back(wake.topic, answer)
         return judged.outcome
+
+    def _hold_back(self, topic: str, answer: PushAnswer) -> None:
+        """Send nothing for a topic for a while, and say so once."""
+        if topic in self._apns.topics():
+            _log.error("APNs refuses the topic", topic=topic, status=answer.status, reason=answer.reason)
+        self._apns.pause(topic, TOPIC_PAUSE_SECONDS)
 
     def _open(self, wake: WakeUp, sealed: bytes, column: str) -> bytes:
         vault = self._means.vault
@@ -187,6 +214,10 @@ class Pusher:
                 for thread, ids in woken.items()
             ]
             await outbox.append(tx, told)
+
+
+def _jitter() -> float:
+    return random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
 
 
 def _opened(certificate: PushCertificate, vault: Vault) -> Credentials:

@@ -33,6 +33,7 @@ enrollments = sa.Table(
     sa.Column("unlock_token", pg.BYTEA),
     sa.Column("bootstrap_token", pg.BYTEA),
     sa.Column("token_updated_at", _TIME),
+    sa.Column("questioned_at", _TIME),  # when the device was last asked about itself
     sa.Column("awaiting_configuration", sa.Boolean, nullable=False, server_default="false"),
     sa.Column("created_at", _TIME, nullable=False),
     sa.Column("enrolled_at", _TIME),

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 from shared.errors import Poison
 from shared.events import assignment, invitation, licensing, mdm_push
 from shared.events.envelope import Envelope
-from shared.events.event import Event, EventAboutMany, Heard, Unreadable
+from shared.events.event import MAX_TARGETS_PER_EVENT, Event, EventAboutMany, Heard, Unreadable
 
 REGISTRY: dict[str, type[Event]] = {
     event.__name__: event
@@ -59,10 +59,12 @@ def _decode_target_by_target(
 ) -> Heard[Event]:
     try:
         said = from_json(value)  # unlike json.loads it bounds how deep it goes
-        targets = list(said["targets"])
+        targets = said["targets"]
         empty = kind.model_validate({**said, "targets": []})
     except (ValueError, KeyError, TypeError) as error:
         raise Poison("unreadable", "the event around its targets cannot be read") from error
+    if not isinstance(targets, list) or len(targets) > MAX_TARGETS_PER_EVENT:
+        raise Poison("unreadable", f"targets: not a list of {MAX_TARGETS_PER_EVENT} at most")
     good: list[Any] = []
     heard: Heard[Event] = Heard(envelope, empty)
     unreadable: list[Unreadable] = []

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
@@ -35,13 +36,27 @@ def encode_cursor(*parts: object) -> str:
 def decode_cursor(cursor: str | None, *kinds: Callable[[Any], Any]) -> tuple[Any, ...] | None:
     """Return the values that a cursor was made of, each read by its kind (`UUID`, `datetime.fromisoformat`).
 
-    None stays None: the first page. Raises Invalid, naming `cursor`, for a text that is no such cursor.
+    None stays None: the first page. Raises Invalid, naming `cursor`, for a text that is no such cursor: whatever
+    its caller made up, PostgreSQL can compare with.
     """
     if cursor is None:
         return None
     try:
         parts = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
-    except (ValueError, TypeError, AttributeError):
+        return tuple(_comparable(kind(part)) for kind, part in zip(kinds, parts, strict=True))
+    except (ValueError, TypeError, AttributeError, RecursionError):
         fields = {"cursor": "not a cursor of this list"}
         raise Invalid("invalid", "cannot be read: cursor", fields=fields) from None
+
+
+def _comparable(value: Any) -> Any:
+    """Return a value that fits its column. Raises ValueError: no bigint, no text, or a time without an offset."""
+    match value:
+        case int() if not -(2**63) <= value < 2**63:
+            raise ValueError("beyond 64 bits")
+        case str() if "\x00" in value:
+            raise ValueError("PostgreSQL holds no NUL")
+        case datetime() if value.tzinfo is None:
+            raise ValueError("a time without its offset")
+        case _:
+            return value

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
@@ -48,6 +49,8 @@ def handle_problems(app: FastAPI) -> None:
     app.exception_handler(Problem)(_on_problem)
     app.exception_handler(RequestValidationError)(_on_invalid_request)
     app.exception_handler(HTTPException)(_on_http_exception)
+    app.exception_handler(asyncpg.CharacterNotInRepertoireError)(_on_unstorable)
+    app.exception_handler(asyncpg.UntranslatableCharacterError)(_on_unstorable)
 
 
 def problem_for(error: Exception, correlation_id: UUID) -> JSONResponse:
@@ -83,6 +86,12 @@ async def _on_http_exception(request: Request, error: HTTPException) -> JSONResp
     return _document(
         request.state.correlation_id, error.status_code, slug, str(error.detail), headers=error.headers
     )
+
+
+async def _on_unstorable(request: Request, _error: Exception) -> JSONResponse:
+    """Answer a text with a NUL in it, which JSON and URLs may carry and PostgreSQL does not hold."""
+    detail = "a text holds a NUL character"
+    return _document(request.state.correlation_id, 422, "invalid", detail)
 
 
 def _challenge(problem: Problem) -> dict[str, str] | None:

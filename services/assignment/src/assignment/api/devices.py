@@ -1,6 +1,7 @@
 """HTTP: devices, device groups and assets."""
 
-from collections.abc import Sequence
+from collections import Counter
+from itertools import islice
 from typing import Annotated
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from assignment.api.paging import page, part_of
 from assignment.handlers import groups
+from assignment.handlers.groups import Membership
 from assignment.handlers.targets import printable
 from assignment.queries import directory
 from assignment.schemas.directory import (
@@ -25,18 +27,20 @@ from assignment.schemas.words import MOST_LISTED, SerialWanted
 from shared.auth import Caller, requires
 from shared.database import Database, Transaction
 from shared.errors import NotFound
-from shared.events.words import AssetKind, Platform, Refusal
+from shared.events.words import AssetKind, Platform
 from shared.web import Answer, Cursor, IdempotencyKey, Limit, Page, answer_once
 
 _READ, _WRITE = [requires("directory:read")], [requires("directory:write")]
+_MEMBERS = "/device-groups/{group_id}/members"
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database, *, max_targets: int) -> APIRouter:
     """Return the routes under /v1/devices, /v1/device-groups and /v1/assets."""
     routes = APIRouter(prefix="/v1")
     _add_devices(routes, database)
     _add_groups(routes, database)
     _add_members(routes, database)
+    _change_members(routes, database, max_targets)
     _add_assets(routes, database)
     return routes
 
@@ -116,9 +120,7 @@ def _add_groups(routes: APIRouter, database: Database) -> None:
 
 
 def _add_members(routes: APIRouter, database: Database) -> None:
-    path = "/device-groups/{group_id}/members"
-
-    @routes.get(path, dependencies=_READ, tags=["device groups"], summary="List the members of a group")
+    @routes.get(_MEMBERS, dependencies=_READ, tags=["device groups"], summary="List the members of a group")
     async def list_members(group_id: UUID, limit: Limit = 100, cursor: Cursor = None) -> Page[MemberBody]:
         """Return the members of a device group."""
         part = part_of(limit, cursor)
@@ -127,19 +129,27 @@ def _add_members(routes: APIRouter, database: Database) -> None:
         rows = await directory.list_members(database, group_id, part)
         return page(rows, lambda row: MemberBody(**row), part, by="device_id")
 
-    @routes.post(path, dependencies=_WRITE, tags=["device groups"], summary="Add members")
-    async def add_members(group_id: UUID, members: Members) -> MembersChanged:
-        """Let devices join; whatever the group was assigned is requested for them in the same transaction."""
-        async with database.transaction() as tx:
-            done = await groups.add_members(tx, group_id, members.serial_numbers)
-        return _changed(done.unknown, added=done.moved, unchanged=done.unmoved)
 
-    @routes.post(f"{path}/remove", dependencies=_WRITE, tags=["device groups"], summary="Remove members")
+def _change_members(routes: APIRouter, database: Database, max_targets: int) -> None:
+    @routes.post(_MEMBERS, dependencies=_WRITE, tags=["device groups"], summary="Add members")
+    async def add_members(group_id: UUID, members: Members) -> MembersChanged:
+        """Let devices join; whatever the group was assigned is requested for them.
+
+        Up to 10,000 entitlements are requested before the answer, what goes beyond follows (`unfolding`).
+        """
+        async with database.transaction() as tx:
+            done = await groups.add_members(tx, group_id, members.serial_numbers, max_targets=max_targets)
+        return _changed(done, added=done.moved)
+
+    @routes.post(f"{_MEMBERS}/remove", dependencies=_WRITE, tags=["device groups"], summary="Remove members")
     async def remove_members(group_id: UUID, members: Members) -> MembersChanged:
-        """Let devices leave; whatever only the group had given them is revoked in the same transaction."""
+        """Let devices leave; whatever only the group had given them is revoked.
+
+        Up to 10,000 entitlements are revoked before the answer, what goes beyond follows (`unfolding`).
+        """
         async with database.transaction() as tx:
             done = await groups.remove_members(tx, group_id, members.serial_numbers)
-        return _changed(done.unknown, removed=done.moved, unchanged=done.unmoved)
+        return _changed(done, removed=done.moved)
 
 
 def _add_assets(routes: APIRouter, database: Database) -> None:
@@ -161,10 +171,14 @@ def _add_assets(routes: APIRouter, database: Database) -> None:
         return AssetBody(**row)
 
 
-def _changed(unknown: Sequence[str], **counts: int) -> MembersChanged:
-    shown = [printable(serial) or "" for serial in unknown[:MOST_LISTED]]
+def _changed(done: Membership, **moved: int) -> MembersChanged:
+    shown = islice(done.refused.items(), MOST_LISTED)
     return MembersChanged(
-        **counts,
-        refused={Refusal.UNKNOWN_TARGET: len(unknown)} if unknown else {},
-        refusals=[RefusedMember(serial_number=serial, refusal=Refusal.UNKNOWN_TARGET) for serial in shown],
+        **moved,
+        unchanged=done.unmoved,
+        unfolding=done.unfolding,
+        refused=Counter(done.refused.values()),
+        refusals=[
+            RefusedMember(serial_number=printable(serial) or "", refusal=refusal) for serial, refusal in shown
+        ],
     )

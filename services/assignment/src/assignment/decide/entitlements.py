@@ -26,6 +26,7 @@ class Fact(StrEnum):
     FAILED = "LicenseFailed"
     INSTALLED = "InstallCompleted"
     INSTALL_FAILED = "InstallFailed"
+    GIVEN_UP = "InstallFailed (tried often enough)"
     PUSH_WANTED = "automatic wanted"
     RETRY_DUE = "retry due"
     RETURNED = "device enrolled anew"
@@ -78,14 +79,20 @@ TABLE: dict[State, dict[Fact, Move]] = {
     State.DELIVERING: {
         **_FROM_ANY_LIVING,
         Fact.INSTALLED: Move(State.INSTALLED),
-        Fact.INSTALL_FAILED: Move(State.INSTALL_FAILED),
+        Fact.INSTALL_FAILED: Move(State.RETRYING),
+        Fact.GIVEN_UP: Move(State.INSTALL_FAILED),
         Fact.RETURNED: _DELIVER,
     },
     State.INSTALLED: {**_FROM_ANY_LIVING, Fact.RETURNED: _DELIVER},
-    State.INSTALL_FAILED: {
+    State.RETRYING: {
         **_FROM_ANY_LIVING,
         Fact.INSTALLED: Move(State.INSTALLED),
         Fact.RETRY_DUE: _DELIVER,
+        Fact.RETURNED: _DELIVER,
+    },
+    State.INSTALL_FAILED: {
+        **_FROM_ANY_LIVING,
+        Fact.INSTALLED: Move(State.INSTALLED),
         Fact.RETURNED: _DELIVER,
     },
     State.AVAILABLE: {**_FROM_ANY_LIVING, Fact.PUSH_WANTED: _DELIVER},
@@ -101,7 +108,7 @@ TABLE: dict[State, dict[Fact, Move]] = {
 class Said:
     """What came with a fact: the event (or verb) that brought it, and what it says beside.
 
-    `retry_at` is when a failed install is asked again, None where it was tried often enough.
+    `retry_at` is when a failed install is asked again.
     """
 
     what: str
@@ -134,7 +141,7 @@ def _deadline(life: Entitlement, state: State, said: Said, ask_again_at: datetim
         return life.ask_deadline_at or ask_again_at
     if state is State.REVOKING:
         return ask_again_at
-    return said.retry_at if state is State.INSTALL_FAILED else None
+    return said.retry_at if state is State.RETRYING else None
 
 
 def move(state: State, fact: Fact, install_mode: InstallMode) -> tuple[Move, ...]:

@@ -39,7 +39,7 @@ EXPLANATIONS: dict[Refusal, str] = {
 """A sentence for a person beside each slug that this service says."""
 
 OWN_REFUSALS = frozenset(EXPLANATIONS)
-"""The slugs that rest on what this service knows: they are judged anew when the device changes."""
+"""The slugs that rest on what this service knows: they are judged anew when the device or the asset changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,21 @@ def refuse_assignment(asset: Asset | None, proposal: Proposal) -> Refusal | None
 
 def refuse_device(asset: Asset, wish: Wish, device: Device) -> Refusal | None:
     """Say whether this device may not get this asset as wished."""
-    if refusal := refuse_platform(asset.kind, device.platform, device.os_version):
-        return refusal
+    return (
+        refuse_platform(asset.kind, device.platform, device.os_version)
+        or _refuse_platform_of(asset, device)
+        or _refuse_pool(asset, wish)
+        or _refuse_enrollment(wish, device)
+    )
+
+
+def _refuse_platform_of(asset: Asset, device: Device) -> Refusal | None:
     if asset.platforms and device.platform not in asset.platforms:
         return Refusal.PLATFORM_NOT_SUPPORTED
+    return None
+
+
+def _refuse_enrollment(wish: Wish, device: Device) -> Refusal | None:
     if wish.assignment_mode is AssignmentMode.APPLE_ID and device.kind is EnrollmentKind.SHARED_IPAD:
         return Refusal.SHARED_IPAD_TAKES_DEVICE_LICENCES_ONLY
     if wish.assignment_mode is AssignmentMode.DEVICE and (
@@ -114,11 +125,17 @@ def _refuse_not_carried(kind: AssetKind, proposal: Proposal) -> Refusal | None:
 
 
 def _refuse_license(asset: Asset, proposal: Proposal) -> Refusal | None:
-    wish = proposal.wish
-    if not asset.device_assignable:
+    if refusal := _refuse_pool(asset, proposal.wish):
+        return refusal
+    if proposal.wish.install_mode is InstallMode.MANUAL and not proposal.acknowledge_no_catalogue:
+        return Refusal.MANUAL_DEVICE_LICENCE_UNSEEN
+    return None
+
+
+def _refuse_pool(asset: Asset, wish: Wish) -> Refusal | None:
+    """Say whether no library has a licence of the kind wished; an asset may lose its pools under an assignment."""
+    if wish.assignment_mode is AssignmentMode.DEVICE and not asset.device_assignable:
         return Refusal.NOT_DEVICE_ASSIGNABLE
     if not asset.library_ids or (wish.library_id is not None and wish.library_id not in asset.library_ids):
         return Refusal.NO_POOL
-    if wish.install_mode is InstallMode.MANUAL and not proposal.acknowledge_no_catalogue:
-        return Refusal.MANUAL_DEVICE_LICENCE_UNSEEN
     return None

@@ -34,7 +34,12 @@ _REASONS: dict[State, tuple[str | None, str, str | None]] = {
     State.LICENSED: ("device", "licensed", None),
     State.DELIVERING: ("device", "the device has not reported yet", "ask_install_again"),
     State.INSTALLED: (None, "installed, and verified on the device", None),
-    State.INSTALL_FAILED: ("device", "the device did not install it: {cause}", "ask_install_again"),
+    State.RETRYING: ("device", "the device did not install it: {cause}", "ask_install_again"),
+    State.INSTALL_FAILED: (
+        "device",
+        "the device did not install it: {cause}; tried often enough",
+        "ask_install_again_when_enrolled_anew",
+    ),
     State.AVAILABLE: (None, "licensed and offered; nothing is pushed in manual mode", None),
     State.REFUSED: ("licence", "licensing refused it: {cause}", None),
     State.FAILED: ("licence", "the licence could not be got: {cause}", None),
@@ -51,6 +56,4 @@ def explain(life: Entitlement, *, delivery_asks_again_at: datetime | None) -> Wh
     blocking, text, action = _REASONS[life.state]
     explanation = text.format(position=life.position, cause=life.cause, reason=life.reason)
     at = delivery_asks_again_at if life.state is State.DELIVERING else life.ask_deadline_at
-    if life.state is State.INSTALL_FAILED and at is None:
-        return Why(blocking, f"{explanation}; tried often enough", "ask_install_again_when_enrolled_anew")
     return Why(blocking, explanation, action, at if action else None)

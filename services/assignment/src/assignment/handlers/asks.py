@@ -24,7 +24,7 @@ async def ask_again(tx: Transaction, *, before: datetime, limit: int) -> int:
     changes = Changes(tx)
     changes.load({life.id: life for life in due})
     await _ask_licensing(changes, due)
-    await _retry(changes, [life.id for life in due if life.state is State.INSTALL_FAILED])
+    await _retry(changes, [life.id for life in due if life.state is State.RETRYING])
     sent = await deliveries.lock_due(tx, before=before, limit=limit - len(due))
     await _ask_devices(changes, sent)
     await finish(changes)
@@ -39,7 +39,7 @@ async def make_due(tx: Transaction) -> None:
 
 
 async def _ask_licensing(changes: Changes, due: Sequence[Entitlement]) -> None:
-    asked = [life for life in due if life.state is not State.INSTALL_FAILED]
+    asked = [life for life in due if life.state is not State.RETRYING]
     for life in asked:
         if life.state is State.REVOKING:
             changes.telling.revoked(life, None)

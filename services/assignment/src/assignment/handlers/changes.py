@@ -65,11 +65,14 @@ class Changes:
         """States that lives came to, each with its cause, for the metrics."""
         self.ask_again_at: datetime = asks.deadline(tx.now)
         self.strangers = 0
+        self.begun: set[UUID] = set()
+        """Assignments of which a new work row goes on to open or end covers."""
         self.unfolded: set[UUID] = set()
-        """Assignments whose set of covers is complete with this transaction, new ones among them."""
+        """Assignments of which a set of covers is complete with this transaction, new ones among them."""
         self.ended: dict[UUID, Ended] = {}
         self._moved: dict[UUID, _Moved] = {}
         self._steps: dict[tuple[str, State, str | None, UUID | None], UUID] = {}
+        self._takers: Counter[UUID] = Counter()
         self._delivering: dict[UUID, _Delivering] = {}
         self._revoking: dict[UUID, Said] = {}
 
@@ -114,10 +117,11 @@ class Changes:
                 yield self.step(what, made.state, said.cause or said.reason, said.event_id)
 
     def step(self, what: str, state: State, cause: str | None, event_id: UUID | None) -> UUID:
-        """Return the id of a step, which is stored once for all lives that take it in this transaction."""
+        """Let one more life take a step, which is stored once for all that do in this transaction; return its id."""
         key = (what, state, cause, event_id)
         if key not in self._steps:
             self._steps[key] = new_id()
+        self._takers[self._steps[key]] += 1
         return self._steps[key]
 
     async def save_moves(self) -> None:
@@ -223,7 +227,7 @@ class Changes:
 
     async def save_steps(self) -> None:
         """Write the steps taken, each once."""
-        rows = [StepRow(step_id, *step) for step, step_id in self._steps.items()]
+        rows = [StepRow(step_id, *step, self._takers[step_id]) for step, step_id in self._steps.items()]
         if rows:
             await entitlements.insert_steps(self.tx, rows)
 

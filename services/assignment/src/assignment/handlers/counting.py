@@ -33,7 +33,7 @@ def _measure(changes: Changes) -> None:
 async def _count(changes: Changes) -> list[Outgoing]:
     """Add to the totals; return what to tell of assignments of which nothing is under way any more."""
     touched = {assignment_id for (assignment_id, _), count in changes.counts.items() if count}
-    touched |= changes.unfolded | changes.ended.keys()
+    touched |= changes.begun | changes.unfolded | changes.ended.keys()
     if not touched:
         return []
     changes.tx.reach(Rung.COUNTERS)
@@ -59,6 +59,8 @@ async def _save(changes: Changes, later: dict[UUID, dict[State, int]]) -> None:
     ]
     if totals:
         await assignments.put_totals(changes.tx, totals)
+    if changes.begun:
+        await assignments.begun(changes.tx, changes.begun)
     if changes.unfolded:
         await assignments.unfolded(changes.tx, changes.unfolded)
     for assignment_id, ended in changes.ended.items():
@@ -75,8 +77,8 @@ def _added(tally: Tally, counts: Counts) -> dict[State, int]:
 
 
 def _completes(tally: Tally, states: dict[State, int], *, unfolded: bool) -> bool:
-    """Say whether the unsettled fell to 0; not while a work row still writes the set."""
-    if _unsettled(states) or (tally.unfolding and not unfolded):
+    """Say whether the unsettled fell to 0; not while another work row still writes the set."""
+    if _unsettled(states) or tally.unfolding > int(unfolded):
         return False
     return unfolded or _unsettled(tally.states) > 0
 

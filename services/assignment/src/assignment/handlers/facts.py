@@ -31,12 +31,6 @@ LicenseAnswer = (
 )
 DeviceAnswer = InstallCompleted | InstallFailed | RemovalCompleted | RemovalFailed
 
-ENTITLEMENT_FACTS = {
-    DeliveryFact.INSTALLED: Fact.INSTALLED,
-    DeliveryFact.INSTALL_FAILED: Fact.INSTALL_FAILED,
-}
-"""What a delivery's fact is to its entitlement; a removal is nothing to it: that does not hold it open."""
-
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -73,6 +67,15 @@ def delivery_fact(
     elif isinstance(event, RemovalCompleted):
         said = replace(said, cause=event.was)
     return _DELIVERY_FACTS[type(event)], said
+
+
+def entitlement_fact(fact: DeliveryFact, said: Said) -> Fact | None:
+    """Return what a delivery's fact is to its entitlement; a removal is nothing to it: that does not hold it open."""
+    if fact is DeliveryFact.INSTALLED:
+        return Fact.INSTALLED
+    if fact is DeliveryFact.INSTALL_FAILED:
+        return Fact.INSTALL_FAILED if said.retry_at else Fact.GIVEN_UP
+    return None
 
 
 def _reserved(target: ReservedTarget, plain: Said) -> tuple[Fact, Said]:

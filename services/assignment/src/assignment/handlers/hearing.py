@@ -11,11 +11,11 @@ from assignment.decide.entitlements import Said
 from assignment.handlers.changes import Changes
 from assignment.handlers.counting import finish
 from assignment.handlers.facts import (
-    ENTITLEMENT_FACTS,
     DeviceAnswer,
     LicenseAnswer,
     Patience,
     delivery_fact,
+    entitlement_fact,
     license_facts,
 )
 from assignment.handlers.opening import reopen
@@ -64,8 +64,8 @@ async def delivery_told(tx: Transaction, heard: Sequence[Heard[DeviceAnswer]], *
             continue
         delivery = replace(delivery, state=state, cause=said.cause, ask_deadline_at=None)
         known[delivery.id] = moved[delivery.id] = delivery
-        if fact in ENTITLEMENT_FACTS:
-            changes.hear(delivery.entitlement_id, ENTITLEMENT_FACTS[fact], said)
+        if (told := entitlement_fact(fact, said)) is not None:
+            changes.hear(delivery.entitlement_id, told, said)
     if moved:
         await deliveries.move(tx, list(moved.values()))
     await finish(changes)

@@ -6,17 +6,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from assignment.decide.refusals import Proposal, judge_of, refuse_assignment
+from assignment.handlers import slices
 from assignment.model import Asset, Device, TargetType, Wish
 from assignment.store import devices, groups
 from shared.database import Transaction
 from shared.events.words import Refusal
 from shared.locks import Rung
-
-SLICE = 10_000
-"""Targets that one transaction takes."""
-
-BEGINNING = UUID(int=0)
-"""The cursor of the first slice: below every id."""
 
 _SERIAL = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -107,7 +102,7 @@ async def _find_groups(tx: Transaction, candidates: Sequence[Candidate], max_tar
         return
     tx.reach(Rung.GROUPS)
     sizes = await groups.sizes(tx, [each.asked.target.id for each in named if each.asked.target.id])
-    room = SLICE
+    room = slices.SLICE
     for candidate in named:
         size = sizes.get(candidate.asked.target.id) if candidate.asked.target.id else None
         if size is None or size > max_targets:

@@ -1,32 +1,31 @@
-"""Large groups are expanded slice by slice: each its own transaction, with its cursor in the work row."""
+"""Large groups are expanded slice by slice: when they are assigned to, and when many join them at once."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from assignment.decide.entitlements import Said
-from assignment.handlers import targets
+from assignment.handlers import slices
 from assignment.handlers.changes import Changes
 from assignment.handlers.counting import finish
 from assignment.handlers.opening import cover
 from assignment.model import Assignment
 from assignment.store import assignments, devices, groups
-from assignment.store.groups import Slice
 from shared import worker
 from shared.database import Transaction
 from shared.locks import Rung
-from shared.worker import NewWork, WorkRow
+from shared.worker import WorkRow
 
 EXPAND = "expand"
 """The kind of work row that opens an assignment's covers slice by slice."""
 
 
-async def expand_later(tx: Transaction, unfolding: Sequence[Assignment]) -> None:
-    """Leave these assignments to work rows."""
-    rows = [
-        NewWork(EXPAND, {"assignment_id": str(each.id), "cursor": str(targets.BEGINNING)}, each.request_id)
-        for each in unfolding
-    ]
-    await worker.add(tx, rows)
+async def expand_later(
+    tx: Transaction, unfolding: Sequence[Assignment], *, joined_at: datetime | None = None
+) -> None:
+    """Leave it to work rows to let these assignments reach their groups, or only those members who joined then."""
+    said = {} if joined_at is None else {"joined_at": joined_at.isoformat()}
+    await slices.later(tx, EXPAND, unfolding, **said)
 
 
 async def expand_slice(tx: Transaction, row: WorkRow) -> None:
@@ -39,29 +38,31 @@ async def expand_slice(tx: Transaction, row: WorkRow) -> None:
     if standing is None or not standing.stands:
         await worker.finish(tx, row)
         return
-    part = await _next_slice(tx, row, standing.assignment.target_id)
+    group_id = standing.assignment.target_id
+    ahead = await groups.members_after(
+        tx, group_id, cursor=slices.cursor_of(row), joined_at=_joined_at(row), limit=slices.SLICE
+    )
+    last = await slices.advance(tx, row, ahead)
     tx.reach(Rung.GROUPS)
-    await groups.sizes(tx, [part.group_id])
+    await groups.sizes(tx, [group_id])
     standing = await assignments.read(tx, assignment_id)
     if standing is None or not standing.stands:
         return  # revoked while this slice waited for the group: whoever revoked it ends what there is
     changes = Changes(tx)
-    if part.until is None:
+    if last:
         changes.unfolded.add(assignment_id)
-    members = await groups.members_between(tx, part)
+    members = await groups.present(tx, group_id, ahead)
     tx.reach(Rung.TARGETS)
     locked = await devices.lock(tx, members)
     reached = [(standing.assignment, list(locked.values()))]
-    await cover(changes, reached, locked, Said("AssignmentRequested"))
+    await cover(changes, reached, locked, Said("AssignmentRequested", cause=_cause(row)))
     await finish(changes)
 
 
-async def _next_slice(tx: Transaction, row: WorkRow, group_id: UUID) -> Slice:
-    """Say which members come next, and move the work row behind them: work rows are the first lock of all."""
-    cursor = UUID(row.payload["cursor"])
-    ahead = await groups.members_after(tx, group_id, cursor=cursor, limit=targets.SLICE)
-    if len(ahead) < targets.SLICE:
-        await worker.finish(tx, row)
-        return Slice(group_id, cursor, until=None)
-    await worker.proceed(tx, row, payload={**row.payload, "cursor": str(ahead[-1])}, due_at=tx.now)
-    return Slice(group_id, cursor, until=ahead[-1])
+def _joined_at(row: WorkRow) -> datetime | None:
+    said = row.payload.get("joined_at")
+    return None if said is None else datetime.fromisoformat(said)
+
+
+def _cause(row: WorkRow) -> str | None:
+    return "joined_group" if "joined_at" in row.payload else None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from assignment.decide.entitlements import Said
-from assignment.handlers import targets
+from assignment.handlers import slices
 from assignment.handlers.changes import Changes, Ended
 from assignment.handlers.counting import finish
 from assignment.model import Assignment, TargetType, Wish
@@ -17,10 +17,13 @@ from shared.database import Transaction
 from shared.errors import NotFound
 from shared.events.words import RevokeReason
 from shared.locks import Rung
-from shared.worker import NewWork, WorkRow
+from shared.worker import WorkRow
 
 WITHDRAW = "withdraw"
-"""The kind of work row that ends an assignment's covers slice by slice."""
+"""The kind of work row that ends the covers of an assignment that has ended, slice by slice."""
+
+LEAVE = "leave"
+"""The kind of work row that ends an assignment's covers on devices that left its group, slice by slice."""
 
 
 async def uncover(
@@ -56,13 +59,12 @@ async def revoke(tx: Transaction, assignment_id: UUID, reason: RevokeReason) -> 
     if not standing.stands:
         return standing
     device_ids = await covers.devices_after(
-        tx, assignment_id, cursor=targets.BEGINNING, limit=targets.SLICE + 1
+        tx, assignment_id, cursor=slices.BEGINNING, limit=slices.SLICE + 1
     )
-    sliced = len(device_ids) > targets.SLICE or standing.unfolding
+    sliced = len(device_ids) > slices.SLICE or standing.unfolding > 0
     changes = Changes(tx)
     if sliced:
-        payload = {"assignment_id": str(assignment_id), "reason": reason, "cursor": str(targets.BEGINNING)}
-        await worker.add(tx, [NewWork(WITHDRAW, payload, standing.assignment.request_id)])
+        await slices.later(tx, WITHDRAW, [standing.assignment], reason=reason)
     else:
         tx.reach(Rung.TARGETS)
         await devices.lock(tx, device_ids)
@@ -95,15 +97,43 @@ async def withdraw_slice(tx: Transaction, row: WorkRow) -> None:
     assignment_id = UUID(row.payload["assignment_id"])
     reason = RevokeReason(row.payload["reason"])
     device_ids = await covers.devices_after(
-        tx, assignment_id, cursor=UUID(row.payload["cursor"]), limit=targets.SLICE
+        tx, assignment_id, cursor=slices.cursor_of(row), limit=slices.SLICE
     )
-    changes = Changes(tx)
-    if len(device_ids) < targets.SLICE:
+    last = await slices.advance(tx, row, device_ids)
+    await _uncover_slice(tx, assignment_id, device_ids, reason=reason, last=last)
+
+
+async def leave_slice(tx: Transaction, row: WorkRow) -> None:
+    """End an assignment's covers on the next 10,000 devices that left its group; the last slice ends the work row.
+
+    Who joins again before the slice comes keeps what there is: the group's lock says who is gone.
+    """
+    assignment_id = UUID(row.payload["assignment_id"])
+    standing = await assignments.read(tx, assignment_id)
+    if standing is None or not standing.stands:
         await worker.finish(tx, row)
+        return
+    group_id = standing.assignment.target_id
+    ahead = await covers.outsiders_after(
+        tx, assignment_id, group_id=group_id, cursor=slices.cursor_of(row), limit=slices.SLICE
+    )
+    last = await slices.advance(tx, row, ahead)
+    tx.reach(Rung.GROUPS)
+    await groups.sizes(tx, [group_id])
+    standing = await assignments.read(tx, assignment_id)
+    if standing is None or not standing.stands:
+        return  # revoked while this slice waited for the group: whoever revoked it ends what there is
+    members = await groups.present(tx, group_id, ahead)
+    gone = [device_id for device_id in ahead if device_id not in members]
+    await _uncover_slice(tx, assignment_id, gone, reason=RevokeReason.LEFT_GROUP, last=last)
+
+
+async def _uncover_slice(
+    tx: Transaction, assignment_id: UUID, device_ids: Sequence[UUID], *, reason: RevokeReason, last: bool
+) -> None:
+    changes = Changes(tx)
+    if last:
         changes.unfolded.add(assignment_id)
-    else:
-        payload = {**row.payload, "cursor": str(device_ids[-1])}
-        await worker.proceed(tx, row, payload=payload, due_at=tx.now)
     tx.reach(Rung.TARGETS)
     await devices.lock(tx, device_ids)
     await uncover(changes, [assignment_id], device_ids, Said("AssignmentRevoked", reason=reason))

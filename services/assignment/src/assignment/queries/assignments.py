@@ -95,4 +95,6 @@ async def _progress(tx: Transaction, rows: Sequence[Row]) -> dict[UUID, Progress
     query = sa.select(totals).where(totals.c.assignment_id.in_(states), totals.c.entitlements > 0)
     for total in (await tx.sql.execute(query)).mappings():
         states[total["assignment_id"]][total["state"]] = total["entitlements"]
-    return {row["id"]: Progress(row["id"], row["round"], row["unfolding"], states[row["id"]]) for row in rows}
+    return {
+        row["id"]: Progress(row["id"], row["round"], row["unfolding"] > 0, states[row["id"]]) for row in rows
+    }

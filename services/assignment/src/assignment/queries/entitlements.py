@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from assignment.decide.why import Why, explain
-from assignment.model import DeliveryState
+from assignment.model import DeliveryState, State
 from assignment.queries.pages import Part, Row, read_one, read_part, where
 from assignment.store import entitlements as store
 from assignment.tables import covers, deliveries, devices, entitlements, steps
@@ -21,7 +22,7 @@ class Wanted:
     asset_id: UUID | None = None
     device_id: UUID | None = None
     serial_number: str | None = None
-    state: str | None = None
+    state: State | None = None
     assignment_id: UUID | None = None
     request_id: UUID | None = None
 
@@ -39,15 +40,18 @@ class Story:
 
 async def list_entitlements(database: Database, wanted: Wanted, part: Part) -> Sequence[Row]:
     """Return entitlements in the order in which their lives were opened."""
+    async with database.reading() as tx:
+        return await read_part(tx, select_entitlements(wanted), part, by=entitlements.c.id)
+
+
+def select_entitlements(wanted: Wanted) -> sa.Select[Any]:
+    """Return the query that a list pages through; tables.py says which index serves which filter."""
     column = entitlements.c
-    query = where(
-        sa.select(entitlements),
-        {
-            column.asset_id: wanted.asset_id,
-            column.state: wanted.state,
-            column.request_id: wanted.request_id,
-        },
-    )
+    filters = {column.asset_id: wanted.asset_id, column.request_id: wanted.request_id}
+    query = where(sa.select(entitlements), filters)
+    if wanted.state is not None:
+        # Literally, for an index of some states serves no parameter.
+        query = query.where(column.state == sa.bindparam(None, wanted.state, literal_execute=True))
     if wanted.device_id is not None:
         query = query.where(_on(sa.literal(wanted.device_id, sa.Uuid)))
     if wanted.serial_number is not None:
@@ -57,8 +61,7 @@ async def list_entitlements(database: Database, wanted: Wanted, part: Part) -> S
     if wanted.assignment_id is not None:
         covered = sa.select(covers.c.entitlement_id).where(covers.c.assignment_id == wanted.assignment_id)
         query = query.where(column.id.in_(covered))
-    async with database.reading() as tx:
-        return await read_part(tx, query, part, by=column.id)
+    return query
 
 
 def _on(device_id: sa.ColumnElement[UUID]) -> sa.ColumnElement[bool]:

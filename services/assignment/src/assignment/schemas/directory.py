@@ -20,7 +20,7 @@ from assignment.schemas.words import (
 )
 from shared.events.words import AssetKind, EnrollmentKind, Platform, Refusal
 
-MOST_MEMBERS = 10_000
+MOST_MEMBERS = 100_000
 """Serial numbers in one bulk change of a group."""
 
 _USER: dict[str, Any] = {
@@ -157,14 +157,17 @@ class MemberBody(BaseModel):
 
 
 class RefusedMember(BaseModel):
-    """A serial number that no device has."""
+    """A serial number that no device has, or that found the group full."""
 
     serial_number: str
     refusal: Refusal
 
 
 class MembersChanged(BaseModel):
-    """What a bulk change did; `unchanged` stood there (or not) already, refusals list the first hundred."""
+    """What a bulk change did; `unchanged` stood there (or not) already, refusals list the first hundred.
+
+    `unfolding`: the members are changed, what the group was assigned follows in slices.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -173,6 +176,7 @@ class MembersChanged(BaseModel):
                     "added": 27,
                     "removed": 0,
                     "unchanged": 1,
+                    "unfolding": False,
                     "refused": {"unknown_target": 1},
                     "refusals": [{"serial_number": "NOBODYS", "refusal": "unknown_target"}],
                 }
@@ -183,6 +187,7 @@ class MembersChanged(BaseModel):
     added: int = 0
     removed: int = 0
     unchanged: int
+    unfolding: bool
     refused: dict[Refusal, int]
     refusals: list[RefusedMember]
 

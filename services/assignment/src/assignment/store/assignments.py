@@ -22,7 +22,7 @@ _INSERT = f"""
 INSERT INTO assignments ({_COLUMNS}, unfolding, created_at)
 SELECT asked.*, $13
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::int[],
-            $9::timestamptz[], $10::boolean[], $11::text[], $12::boolean[])
+            $9::timestamptz[], $10::boolean[], $11::text[], $12::int[])
      AS asked ({_COLUMNS}, unfolding)
 """
 _READ = f"SELECT {_COLUMNS}, ended_at IS NULL AS stands, end_reason, unfolding FROM assignments WHERE id = $1"
@@ -31,7 +31,8 @@ _EXPIRED = """
 SELECT id FROM assignments WHERE ended_at IS NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2
 """
 _END = "UPDATE assignments SET ended_at = $2, end_reason = $3, unfolding = $4 WHERE id = $1"
-_UNFOLDED = "UPDATE assignments SET unfolding = false WHERE unfolding AND id = ANY ($1::uuid[])"
+_BEGUN = "UPDATE assignments SET unfolding = unfolding + 1 WHERE id = ANY ($1::uuid[])"
+_UNFOLDED = "UPDATE assignments SET unfolding = unfolding - 1 WHERE unfolding > 0 AND id = ANY ($1::uuid[])"
 _LOCK_TOTALS = """
 SELECT id, request_id, asset_id, round, unfolding FROM assignments WHERE id = ANY ($1::uuid[])
 ORDER BY id FOR NO KEY UPDATE
@@ -50,12 +51,12 @@ WHERE assignments.id = told.id
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An assignment and whether it stands; `unfolding` while a work row opens or ends its covers."""
+    """An assignment and whether it stands; `unfolding` counts the work rows that open or end its covers."""
 
     assignment: Assignment
     stands: bool
     end_reason: str | None
-    unfolding: bool
+    unfolding: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Tally:
     request_id: UUID
     asset_id: UUID
     round: int
-    unfolding: bool
+    unfolding: int
     states: dict[State, int]
 
 
@@ -78,7 +79,7 @@ async def insert_request(
 
 
 async def insert(tx: Transaction, assignments: Sequence[Assignment], unfolding: Sequence[bool]) -> None:
-    """Store assignments."""
+    """Store assignments; `unfolding` says which are left to a work row."""
     wishes = [assignment.wish for assignment in assignments]
     await tx.raw.execute(
         _INSERT,
@@ -93,7 +94,7 @@ async def insert(tx: Transaction, assignments: Sequence[Assignment], unfolding: 
         [wish.expires_at for wish in wishes],
         [wish.no_wait for wish in wishes],
         [wish.library_id for wish in wishes],
-        unfolding,
+        [int(each) for each in unfolding],
         tx.now,
     )
 
@@ -116,11 +117,16 @@ async def expired(tx: Transaction, *, before: datetime, limit: int) -> list[UUID
 
 async def end(tx: Transaction, assignment_id: UUID, *, reason: str, unfolding: bool) -> None:
     """Store that an assignment has ended; `unfolding` while a work row still ends its covers."""
-    await tx.raw.execute(_END, assignment_id, tx.now, reason, unfolding)
+    await tx.raw.execute(_END, assignment_id, tx.now, reason, int(unfolding))
+
+
+async def begun(tx: Transaction, ids: Iterable[UUID]) -> None:
+    """Store that one more work row is under way for each of these assignments; they are locked."""
+    await tx.raw.execute(_BEGUN, list(ids))
 
 
 async def unfolded(tx: Transaction, ids: Iterable[UUID]) -> None:
-    """Store that no work row is under way for these assignments any more; they are locked."""
+    """Store that a work row of each of these assignments, if one was under way, has come to its end."""
     await tx.raw.execute(_UNFOLDED, list(ids))
 
 

@@ -33,6 +33,13 @@ SELECT device_id FROM covers
 WHERE assignment_id = $1 AND ended_at IS NULL AND device_id > $2
 ORDER BY device_id LIMIT $3
 """
+_OUTSIDERS = """
+SELECT device_id FROM covers
+WHERE assignment_id = $1 AND ended_at IS NULL AND device_id > $3
+    AND NOT EXISTS (
+        SELECT FROM device_group_members m WHERE m.group_id = $2 AND m.device_id = covers.device_id)
+ORDER BY device_id LIMIT $4
+"""
 _PUT = """
 INSERT INTO covers (assignment_id, device_id, asset_id, entitlement_id)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
@@ -78,6 +85,14 @@ async def on(tx: Transaction, device_ids: Sequence[UUID], *, with_living: Sequen
 async def devices_after(tx: Transaction, assignment_id: UUID, *, cursor: UUID, limit: int) -> list[UUID]:
     """Return the next devices that an assignment covers, in the order of their ids."""
     return [row["device_id"] for row in await tx.raw.fetch(_DEVICES, assignment_id, cursor, limit)]
+
+
+async def outsiders_after(
+    tx: Transaction, assignment_id: UUID, *, group_id: UUID, cursor: UUID, limit: int
+) -> list[UUID]:
+    """Return the next devices that an assignment covers without their being in its group, in the order of ids."""
+    rows = await tx.raw.fetch(_OUTSIDERS, assignment_id, group_id, cursor, limit)
+    return [row["device_id"] for row in rows]
 
 
 async def put(tx: Transaction, covers: Sequence[tuple[UUID, UUID, UUID, UUID]]) -> None:

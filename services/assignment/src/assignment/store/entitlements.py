@@ -28,6 +28,10 @@ SELECT {_COLUMNS} FROM entitlements
 WHERE ask_deadline_at <= $1
 ORDER BY ask_deadline_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
+_REFUSED_AFTER = """
+SELECT id, device_id FROM entitlements
+WHERE state = 'refused' AND asset_id = $1 AND id > $2 ORDER BY id LIMIT $3
+"""
 _LIVING_DEVICES = "SELECT device_id FROM entitlements WHERE id = ANY ($1::uuid[]) AND ended_at IS NULL"
 
 # What lives opened together have in common travels once, not once per life.
@@ -72,21 +76,23 @@ WITH open AS (SELECT id FROM entitlements WHERE ask_deadline_at > $1 ORDER BY id
 UPDATE entitlements SET ask_deadline_at = $1 FROM open WHERE entitlements.id = open.id
 """
 _STEP = """
-INSERT INTO steps (id, at, what, state, cause, event_id)
-SELECT id, $6, what, state, cause, event_id
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[]) AS step (id, what, state, cause, event_id)
+INSERT INTO steps (id, at, what, state, cause, event_id, lives)
+SELECT id, $7, what, state, cause, event_id, lives
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::int[])
+     AS step (id, what, state, cause, event_id, lives)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One step of any number of entitlements: what happened, where it led, why, and the event that said so."""
+    """One step of so many entitlements: what happened, where it led, why, and the event that said so."""
 
     id: UUID
     what: str
     state: State
     cause: str | None
     event_id: UUID | None
+    lives: int
 
 
 async def lock(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Entitlement]:
@@ -107,6 +113,12 @@ async def lock_living_on(tx: Transaction, device_ids: Sequence[UUID]) -> dict[UU
 async def lock_due(tx: Transaction, *, before: datetime, limit: int) -> list[Entitlement]:
     """Lock entitlements whose ask is due, the longest overdue first; rows locked by others are left out."""
     return [_entitlement(row) for row in await tx.raw.fetch(_LOCK_DUE, before, limit)]
+
+
+async def refused_after(tx: Transaction, asset_id: UUID, *, cursor: UUID, limit: int) -> dict[UUID, UUID]:
+    """Return the next lives of an asset that were refused, in the order of their ids, each with its device."""
+    rows = await tx.raw.fetch(_REFUSED_AFTER, asset_id, cursor, limit)
+    return {row["id"]: row["device_id"] for row in rows}
 
 
 async def devices_of_living(tx: Transaction, ids: Iterable[UUID]) -> list[UUID]:
@@ -202,6 +214,7 @@ async def insert_steps(tx: Transaction, steps: Sequence[StepRow]) -> None:
         [step.state for step in steps],
         [step.cause for step in steps],
         [step.event_id for step in steps],
+        [step.lives for step in steps],
         tx.now,
     )
 

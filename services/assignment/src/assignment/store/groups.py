@@ -1,7 +1,7 @@
 """Device groups and their members: FOR SHARE to read the members, FOR UPDATE to change them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from shared.database import Transaction
@@ -10,18 +10,15 @@ _INSERT = "INSERT INTO device_groups (id, name, created_at) VALUES ($1, $2, $3)"
 _SIZES = """
 SELECT id, member_count FROM device_groups WHERE id = ANY ($1::uuid[]) ORDER BY id FOR SHARE
 """
-_LOCK = "SELECT id FROM device_groups WHERE id = $1 FOR UPDATE"
+_LOCK = "SELECT member_count FROM device_groups WHERE id = $1 FOR UPDATE"
 _MEMBERS = """
 SELECT group_id, device_id FROM device_group_members WHERE group_id = ANY ($1::uuid[]) ORDER BY group_id, device_id
 """
 _PAGE = """
 SELECT device_id FROM device_group_members
-WHERE group_id = $1 AND device_id > $2 ORDER BY device_id LIMIT $3
+WHERE group_id = $1 AND device_id > $2 AND ($3::timestamptz IS NULL OR added_at = $3) ORDER BY device_id LIMIT $4
 """
-_BETWEEN = """
-SELECT device_id FROM device_group_members
-WHERE group_id = $1 AND device_id > $2 AND ($3::uuid IS NULL OR device_id <= $3) ORDER BY device_id
-"""
+_PRESENT = "SELECT device_id FROM device_group_members WHERE group_id = $1 AND device_id = ANY ($2::uuid[])"
 _ADD = """
 INSERT INTO device_group_members (group_id, device_id, added_at)
 SELECT $1, device_id, $3 FROM unnest($2::uuid[]) AS device_id
@@ -31,15 +28,6 @@ _REMOVE = """
 DELETE FROM device_group_members WHERE group_id = $1 AND device_id = ANY ($2::uuid[]) RETURNING device_id
 """
 _COUNT = "UPDATE device_groups SET member_count = member_count + $2 WHERE id = $1"
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Members of a group with ids above `cursor`, up to `until` or to the end."""
-
-    group_id: UUID
-    cursor: UUID
-    until: UUID | None
 
 
 async def insert(tx: Transaction, group_id: UUID, name: str) -> None:
@@ -52,9 +40,10 @@ async def sizes(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, int]:
     return {row["id"]: row["member_count"] for row in await tx.raw.fetch(_SIZES, ids)}
 
 
-async def lock(tx: Transaction, group_id: UUID) -> bool:
-    """Lock a group FOR UPDATE; returns whether there is such a group."""
-    return await tx.raw.fetchval(_LOCK, group_id) is not None
+async def lock(tx: Transaction, group_id: UUID) -> int | None:
+    """Lock a group FOR UPDATE; returns how many members it has, None where there is no such group."""
+    size: int | None = await tx.raw.fetchval(_LOCK, group_id)
+    return size
 
 
 async def members(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
@@ -65,15 +54,17 @@ async def members(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, list[UUID]
     return found
 
 
-async def members_after(tx: Transaction, group_id: UUID, *, cursor: UUID, limit: int) -> list[UUID]:
-    """Return the next members, in the order of their ids."""
-    return [row["device_id"] for row in await tx.raw.fetch(_PAGE, group_id, cursor, limit)]
-
-
-async def members_between(tx: Transaction, part: Slice) -> list[UUID]:
-    """Return the members of one slice; read under the group's lock."""
-    rows = await tx.raw.fetch(_BETWEEN, part.group_id, part.cursor, part.until)
+async def members_after(
+    tx: Transaction, group_id: UUID, *, cursor: UUID, joined_at: datetime | None, limit: int
+) -> list[UUID]:
+    """Return the next members, or the next of those who joined then, in the order of their ids."""
+    rows = await tx.raw.fetch(_PAGE, group_id, cursor, joined_at, limit)
     return [row["device_id"] for row in rows]
+
+
+async def present(tx: Transaction, group_id: UUID, device_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these devices are members; read under the group's lock."""
+    return {row["device_id"] for row in await tx.raw.fetch(_PRESENT, group_id, device_ids)}
 
 
 async def add(tx: Transaction, group_id: UUID, device_ids: Sequence[UUID]) -> list[UUID]:

@@ -97,6 +97,7 @@ TABLE: Mapping[State, Mapping[Happening, Move]] = {
         Happening.DONE: _released(Held.LICENSE),
         Happening.NOT_DONE: Move(State.RELEASING),
         Happening.APPLE_REFUSED: Move(State.ASSIGNED, Answer.REFUSED),
+        Happening.SUCCEEDED: _passed_on(State.ASSIGNED, Answer.RELEASED),
     },
     State.RELEASED: {
         Happening.REQUESTED: Move(None, Answer.RELEASED),

@@ -5,11 +5,12 @@ Error Codes".
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from uuid import UUID
 
-from licensing.model import AppleFailure, Happening, IntentKind, License, Listing
+from licensing.model import AppleFailure, Happening, IntentKind, License, Listing, Proof
 from shared.events.words import Refusal
 
 NOT_ENOUGH_LICENSES = 9709
@@ -35,10 +36,28 @@ Verdicts = Mapping[Verdict, Sequence[License]]
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """After a request was refused whole: who is judged, and who is sent again, each part by itself."""
+    """What became of a request and how that was proven: who is judged, who is sent again, each part by itself."""
 
+    proof: Proof
     judged: Verdicts = field(default_factory=dict)
     parts: Sequence[Sequence[License]] = ()
+
+    @property
+    def members(self) -> list[License]:
+        """Return everybody for whom the request is settled."""
+        return [member for group in (*self.judged.values(), *self.parts) for member in group]
+
+    @property
+    def undone(self) -> list[License]:
+        """Return those for whom Apple did nothing: everything is as it was before the request."""
+        judged = [group for verdict, group in self.judged.items() if verdict.happening is not Happening.DONE]
+        return [member for group in (*judged, *self.parts) for member in group]
+
+    def without(self, entitlement_ids: Collection[UUID]) -> "Repair":
+        """Return the same for all but these."""
+        judged = {verdict: _others(group, entitlement_ids) for verdict, group in self.judged.items()}
+        parts = [_others(part, entitlement_ids) for part in self.parts]
+        return Repair(self.proof, judged, [part for part in parts if part])
 
 
 def verdicts(
@@ -76,13 +95,13 @@ def after_refusal(members: Sequence[License], failure: AppleFailure) -> Repair:
     if failure.number in _IRREVOCABLE | _NOT_FOR_DEVICES or (
         len(members) == 1 and failure.number not in _TOO_MANY
     ):
-        return Repair({everybody: members})
+        return Repair(Proof.REFUSAL, {everybody: members})
     named = [member for member in members if member.serial_number in failure.serial_numbers]
     if named:
         rest = [member for member in members if member.serial_number not in failure.serial_numbers]
-        return Repair({everybody: named}, [rest] if rest else [])
+        return Repair(Proof.REFUSAL, {everybody: named}, [rest] if rest else [])
     middle = (len(members) + 1) // 2
-    return Repair({}, [part for part in (members[:middle], members[middle:]) if part])
+    return Repair(Proof.REFUSAL, {}, [part for part in (members[:middle], members[middle:]) if part])
 
 
 def refusal_for(error_number: int | None) -> Refusal:
@@ -92,6 +111,10 @@ def refusal_for(error_number: int | None) -> Refusal:
     if error_number in _NOT_FOR_DEVICES:
         return Refusal.NOT_DEVICE_ASSIGNABLE
     return Refusal.APPLE_REFUSED
+
+
+def _others(group: Sequence[License], entitlement_ids: Collection[UUID]) -> list[License]:
+    return [member for member in group if member.entitlement_id not in entitlement_ids]
 
 
 def _why(kind: IntentKind, member: License, failures: Sequence[AppleFailure]) -> Verdict:

@@ -64,18 +64,20 @@ def rounds(asks: Sequence[Ask]) -> list[Sequence[Ask]]:
 
 async def _reserve(tx: Transaction, ledger: Ledger, asks: Sequence[Ask]) -> None:
     known = await licenses.known(tx, asks, [pool.pool_id for pool in ledger.pools])
+    ledger.busy(known.leaving)
     fresh = asks
     if known.lives:
         _repeat(ledger, known, [ask for ask in asks if ask.entitlement_id in known.lives])
         fresh = [ask for ask in asks if ask.entitlement_id not in known.lives]
     if known.in_the_way:
         fresh = _succeed(ledger, known, fresh)
-    for pool, group in _by_pool(ledger.pools, fresh):
-        _place(ledger, pool, group)
+    for (asset_id, library_id), group in _by_asset(fresh):
+        pool = choose([pool for pool in ledger.pools if pool.asset_id == asset_id], library_id)
+        await _place(ledger, pool, group)
     await ledger.flush()
 
 
-def _place(ledger: Ledger, pool: Pool | None, asks: Sequence[Ask]) -> None:
+async def _place(ledger: Ledger, pool: Pool | None, asks: Sequence[Ask]) -> None:
     """Grant, queue or refuse new lives."""
     refusal = refusal_of(pool)
     if pool is None or refusal is not None:
@@ -85,7 +87,7 @@ def _place(ledger: Ledger, pool: Pool | None, asks: Sequence[Ask]) -> None:
         unwilling = [ask for ask in asks if ask.no_wait]
         ledger.add(pool, Happening.DENIED, unwilling, refusal=Refusal.LIBRARY_SUSPENDED)
         asks = [ask for ask in asks if not ask.no_wait]
-    placement = place(pool, asks)
+    placement = place(pool, await ledger.adopt(pool, asks))
     ledger.add(pool, Happening.GRANTED, placement.granted)
     ledger.add(pool, Happening.WAITED, placement.waiting)
     ledger.add(pool, Happening.DENIED, placement.denied, refusal=Refusal.NO_LICENCE_LEFT)
@@ -116,10 +118,7 @@ def _succeed(ledger: Ledger, known: Known, asks: Sequence[Ask]) -> list[Ask]:
     pairs: list[tuple[License, Ask]] = []
     for ask in asks:
         former = known.in_the_way.get((ask.asset_id, ask.serial_number))
-        if former is None or former.pool_id is None:
-            left.append(ask)
-        elif former.state is State.DISASSOCIATING:
-            ledger.busy(former.pool_id, [former.serial_number])
+        if former is None:
             left.append(ask)
         else:
             pairs.append((former, ask))
@@ -174,15 +173,12 @@ def _asked(life: License, ask: Ask) -> License:
     )
 
 
-def _by_pool(pools: Sequence[Pool], asks: Iterable[Ask]) -> list[tuple[Pool | None, list[Ask]]]:
-    """Group asks by the pool chosen for them."""
+def _by_asset(asks: Iterable[Ask]) -> Iterable[tuple[tuple[UUID, str | None], list[Ask]]]:
+    """Group asks by their asset, and by the library that they insist on."""
     groups: dict[tuple[UUID, str | None], list[Ask]] = {}
     for wanted, run in groupby(asks, key=attrgetter("asset_id", "library_id")):
         groups.setdefault(wanted, []).extend(run)
-    return [
-        (choose([pool for pool in pools if pool.asset_id == asset_id], library_id), group)
-        for (asset_id, library_id), group in groups.items()
-    ]
+    return groups.items()
 
 
 def _not_served(heard: Heard[AssignmentRequested]) -> list[Outgoing]:

@@ -14,7 +14,7 @@ from licensing.ledger.places import Places
 from licensing.ledger.requests import Requests
 from licensing.ledger.telling import Told, outgoing
 from licensing.model import Answer, Ask, Happening, IntentKind, License, Pool, State
-from licensing.store import licenses, pools
+from licensing.store import foreign, licenses, pools
 from shared import outbox
 from shared.database import Transaction
 from shared.events.words import Refusal
@@ -73,6 +73,21 @@ class Ledger:
         self._entries.append(Entry(page, asks, state, arrivals, outcome, is_new=True))
         self._tell(step.answer, page, asks, outcome)
 
+    async def adopt(self, pool: Pool, asks: Sequence[Ask]) -> Sequence[Ask]:
+        """Grant those who hold a foreign licence of the pool that very one; return the others."""
+        adopted = await self._adopt(pool.pool_id, asks)
+        if not adopted:
+            return asks
+        self.add(pool, Happening.GRANTED, [ask for ask in asks if ask.serial_number in adopted])
+        return [ask for ask in asks if ask.serial_number not in adopted]
+
+    async def adopt_waiting(self, pool_id: UUID) -> None:
+        """Grant those who wait, and turned out to hold a foreign licence, that very one."""
+        waiting = await licenses.waiting_foreign(self._tx, pool_id)
+        if await self._adopt(pool_id, waiting):
+            self.move(Happening.GRANTED, waiting)
+            await self.flush()
+
     def move(
         self,
         happening: Happening,
@@ -111,6 +126,16 @@ class Ledger:
                 self._pass_on(self._pages[pool_id], formers, asks, heir)
         return empty_handed
 
+    def hand_over(self, pairs: Sequence[tuple[License, License]]) -> None:
+        """Let later lives, which waited for a release's outcome, take over the licence that was not released."""
+        self.move(Happening.SUCCEEDED, [former for former, _ in pairs])
+        heir = move(State.DISASSOCIATING, Happening.SUCCEEDED).heir
+        for (pool_id, state), group in by_state([later for _, later in pairs]).items():
+            if heir is not None and pool_id is not None:
+                page = self._pages[pool_id]
+                self._write(state, Entry(page, group, heir, _arrivals(group)))
+                self._tell(Answer.ASSIGNED, page, group, NO_OUTCOME)
+
     def note(self, changed: Iterable[License]) -> None:
         """Store what was told anew about lives that stay where they are: version, priority, no_wait."""
         groups: dict[tuple[UUID | None, State, Outcome], list[License]] = {}
@@ -139,9 +164,11 @@ class Ledger:
         """Apple had none left though we counted some: who is served now waits before the next try."""
         self._pages[pool_id].attempt = attempt
 
-    def busy(self, pool_id: UUID, serial_numbers: Iterable[str]) -> None:
-        """Keep these targets out of new requests: one about them is not settled yet (promise 6)."""
-        self._pages[pool_id].busy.update(serial_numbers)
+    def busy(self, leaving: Iterable[License]) -> None:
+        """Keep the targets of these out of new requests: one about them is not settled yet (promise 6)."""
+        for each in leaving:
+            if each.pool_id is not None:
+                self._pages[each.pool_id].busy.add(each.serial_number)
 
     async def flush(self) -> None:
         """Write what happened so far."""
@@ -185,6 +212,15 @@ class Ledger:
     def _count(self) -> None:
         for told in self._told:
             LICENSES_TOLD.labels(told.answer, told.refusal or "").inc(len(told.targets))
+
+    async def _adopt(self, pool_id: UUID, targets: Sequence[Target]) -> set[str]:
+        page = self._pages[pool_id]
+        if not targets or not page.pool.foreign:
+            return set()
+        serial_numbers = [target.serial_number for target in targets]
+        adopted = await foreign.adopt(self._tx, pool_id, serial_numbers)
+        page.adopt(len(adopted))
+        return adopted
 
     async def _serve(self, page: Page) -> None:
         """Grant what is free to who waits, in the order of the waitlist."""

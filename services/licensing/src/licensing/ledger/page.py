@@ -31,6 +31,12 @@ class Page:
             self.pool = replace(pool, held=pool.held + held * many, waiting=pool.waiting + waiting * many)
             self.touched = True
 
+    def adopt(self, many: int) -> None:
+        """Count licences as ours that were foreign: a unit of the capacity comes with each."""
+        pool = self.pool
+        capacity = None if pool.capacity is None else pool.capacity + many
+        self.pool = replace(pool, foreign=pool.foreign - many, capacity=capacity)
+
     def arrivals(self, many: int) -> Sequence[int]:
         """Draw the next numbers in the order of arrival."""
         first = self.pool.arrival + 1

@@ -33,6 +33,7 @@ from licensing.model.ledger import (
     IntentKind,
     License,
     Pool,
+    Proof,
     State,
 )
 
@@ -64,6 +65,7 @@ __all__ = [
     "MdmIdentity",
     "OutcomeUnknown",
     "Pool",
+    "Proof",
     "Reading",
     "State",
     "Subscription",

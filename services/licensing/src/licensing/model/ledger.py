@@ -63,6 +63,14 @@ class IntentKind(StrEnum):
     DISASSOCIATE = "disassociate"
 
 
+class Proof(StrEnum):
+    """How the outcome of a request to Apple was proven: by its event's COMPLETE, by a list, by its being refused."""
+
+    EVENT = "event"
+    LIST = "list"
+    REFUSAL = "refusal"
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What assignment asks for one target: a licence, or its release."""
@@ -115,6 +123,7 @@ class Pool:
     held: int
     waiting: int
     arrival: int
+    foreign: int = 0
 
     @property
     def free(self) -> int | None:

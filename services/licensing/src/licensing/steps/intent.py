@@ -22,6 +22,7 @@ from licensing.model import (
     License,
     OutcomeUnknown,
     Pool,
+    Proof,
     TokenRefused,
 )
 from licensing.steps.desk import Desk
@@ -163,7 +164,11 @@ class IntentStep:
             if await intents.read(tx, intent.intent_id) is None:
                 return
             members = await licenses.of_intent(tx, intent.intent_id)
-            repair = Repair({ALL_DONE: members}) if failure is None else after_refusal(members, failure)
+            repair = (
+                Repair(Proof.EVENT, {ALL_DONE: members})
+                if failure is None
+                else after_refusal(members, failure)
+            )
             await settle(tx, ledger, intent, members, repair)
             await ledger.close()
 

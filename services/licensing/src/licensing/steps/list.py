@@ -8,11 +8,11 @@ from uuid import UUID
 from licensing import work
 from licensing.decide import Repair, verdicts
 from licensing.ledger import Ledger
-from licensing.model import Access, AppleRefused, AssetKey, ListedAsset, Listing, Pool, TokenRefused
+from licensing.model import Access, AppleRefused, AssetKey, ListedAsset, Listing, Pool, Proof, TokenRefused
 from licensing.steps.desk import Desk
 from licensing.steps.outside import Lister
 from licensing.steps.settle import settle
-from licensing.store import intents, licenses, pools, readings
+from licensing.store import foreign, intents, licenses, pools, readings
 from shared import worker
 from shared.database import Transaction
 from shared.errors import Unavailable
@@ -36,7 +36,8 @@ class _Walk:
     """What one reading of the list found."""
 
     present: set[str] = field(default_factory=set)
-    foreign: int = 0
+    strangers: set[str] = field(default_factory=set)
+    people: int = 0
     versions: set[str] = field(default_factory=set)
     complete: bool = True
 
@@ -87,17 +88,17 @@ class ListStep:
         return walk
 
     async def _walk(self, access: Access, pool: Pool, key: AssetKey, question: _Question) -> _Walk:
-        """Read the list once, page by page: memory holds only what was asked about."""
+        """Read the list once, page by page: memory holds only strangers, and what was asked about."""
         walk = _Walk()
         try:
             async for page in self._apple.assignments(access, key):
                 walk.versions.add(page.version_id)
                 walk.present.update(question.serial_numbers & set(page.serial_numbers))
                 async with self._database.reading() as tx:
-                    strangers = await licenses.strangers(
-                        tx, pool.pool_id, page.serial_numbers, since=question.began
+                    walk.strangers.update(
+                        await foreign.strangers(tx, pool.pool_id, page.serial_numbers, since=question.began)
                     )
-                walk.foreign += strangers + page.people
+                walk.people += page.people
         except TokenRefused:
             raise
         except AppleRefused as refused:
@@ -114,8 +115,9 @@ class ListStep:
         if counted is not None:
             await readings.store_counts(tx, [pool.pool_id], [counted], question.began)
         if walk.exact:
-            await readings.store_foreign(tx, pool.pool_id, walk.foreign, question.began)
+            await foreign.store(tx, pool.pool_id, walk.strangers, people=walk.people, since=question.began)
         ledger = await Ledger.of_pools(tx, [pool.pool_id])
+        await ledger.adopt_waiting(pool.pool_id)
         listing = Listing(frozenset(walk.present), walk.exact)
         unsettled = False
         for intent in await intents.ended(tx, pool.pool_id):
@@ -123,7 +125,7 @@ class ListStep:
                 continue  # it ended while this list was read: a later one, wanted by now, settles it
             members = await licenses.of_intent(tx, intent.intent_id)
             judged = verdicts(intent.kind, members, listing, intent.failures)
-            await settle(tx, ledger, intent, members, Repair(judged))
+            await settle(tx, ledger, intent, members, Repair(Proof.LIST, judged))
             unsettled |= sum(len(group) for group in judged.values()) < len(members)
         if unsettled:
             due_at = tx.now + self._desk.pace.next_list

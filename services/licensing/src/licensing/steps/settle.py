@@ -1,6 +1,8 @@
 """Writes Apple's word into the ledger, once the outcome of a request is known (promise 6)."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from uuid import UUID
 
 from licensing.decide import Repair, Verdict, refusal_for
 from licensing.ledger import Ledger
@@ -19,28 +21,53 @@ async def settle(
 
     The pool is locked by the ledger, which is not closed yet.
     """
+    through = len(repair.members)
+    if repair.judged:
+        await intents.settle(tx, intent.intent_id, repair.proof)
+    if intent.kind is IntentKind.DISASSOCIATE:
+        repair = repair.without(await _pass_on(tx, ledger, intent, repair.undone))
     for verdict, group in repair.judged.items():
         _apply(ledger, intent, verdict, group)
     for part in repair.parts:
         again = intent.attempt + (len(part) == len(members))
         ledger.move(Happening.NOT_DONE, part, attempt=again)
-    through = [member for group in (*repair.judged.values(), *repair.parts) for member in group]
-    if len(through) == len(members):
+    if through == len(members):
         await intents.delete(tx, intent.intent_id)
     else:
-        await intents.resize(tx, {intent.intent_id: -len(through)})
+        await intents.resize(tx, {intent.intent_id: -through})
     await ledger.flush()
     if intent.kind is IntentKind.DISASSOCIATE:
         await _let_later_lives_go_on(tx, ledger, intent, repair)
 
 
 async def put_back(tx: Transaction, ledger: Ledger, intent: Intent, members: Sequence[License]) -> None:
-    """Take a request back that Apple certainly has not got: who was withdrawn from it is free at once."""
+    """Take a request back that Apple certainly has not got.
+
+    Who was withdrawn from it is free at once, and a later life of the same target takes over what it was to return.
+    """
+    left = len(members)
+    if intent.kind is IntentKind.DISASSOCIATE:
+        passed_on = await _pass_on(tx, ledger, intent, members)
+        members = [member for member in members if member.entitlement_id not in passed_on]
     withdrawn = [member for member in members if member.state is State.WITHDRAWING]
     ledger.move(Happening.NOT_DONE, withdrawn)
-    if withdrawn:
-        await intents.resize(tx, {intent.intent_id: -len(withdrawn)})
+    left += len(withdrawn) - len(members)
+    if left:
+        await intents.resize(tx, {intent.intent_id: -left})
     await intents.mark_unsent(tx, intent.intent_id)
+
+
+async def _pass_on(
+    tx: Transaction, ledger: Ledger, intent: Intent, kept: Sequence[License]
+) -> AbstractSet[UUID]:
+    """Let later lives take over licences that did not leave their targets; return whose they were.
+
+    Else two lives would come to hold the one licence of their target (promise 2).
+    """
+    formers = {member.serial_number: member for member in kept}
+    later = await licenses.waiting_for_outcome(tx, intent.pool_id, formers)
+    ledger.hand_over([(formers[each.serial_number], each) for each in later])
+    return {formers[each.serial_number].entitlement_id for each in later}
 
 
 def _apply(ledger: Ledger, intent: Intent, verdict: Verdict, group: Sequence[License]) -> None:
@@ -59,11 +86,7 @@ def _apply(ledger: Ledger, intent: Intent, verdict: Verdict, group: Sequence[Lic
 
 async def _let_later_lives_go_on(tx: Transaction, ledger: Ledger, intent: Intent, repair: Repair) -> None:
     """Send for the later lives that waited until the release of a former one was settled."""
-    through = [
-        member.serial_number
-        for verdict, group in repair.judged.items()
-        if verdict.happening is not Happening.NOT_DONE
-        for member in group
-    ]
-    ledger.associate(intent.pool_id, await licenses.without_intent(tx, intent.pool_id, through))
+    released = [member.serial_number for member in repair.judged.get(ALL_DONE, ())]
+    later = await licenses.waiting_for_outcome(tx, intent.pool_id, released)
+    ledger.associate(intent.pool_id, [each for each in later if each.state is State.RESERVED])
     await ledger.flush()

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
-from licensing.model import AppleFailure, Intent, IntentKind
+from licensing.model import AppleFailure, Intent, IntentKind, Proof
 from shared.database import Transaction
 
 _OPEN = """
@@ -31,6 +32,17 @@ _UNSENT = "UPDATE intent SET sent_at = NULL WHERE id = $1"
 _FOLLOWED = "UPDATE intent SET event_id = $2 WHERE id = $1"
 _ENDED = "UPDATE intent SET ended_at = $2, failures = $3::jsonb WHERE id = $1"
 _DELETE = "DELETE FROM intent WHERE id = $1"
+_SETTLE = """
+INSERT INTO settlement (id, kind, event_id, proof, sent_at, settled_at)
+SELECT id, kind, event_id, $2, sent_at, $3 FROM intent WHERE id = $1
+ON CONFLICT (id) DO UPDATE SET proof = excluded.proof, settled_at = excluded.settled_at
+"""
+_FORGET = """
+DELETE FROM settlement WHERE id IN (
+    SELECT id FROM settlement
+    WHERE settled_at < $1 AND NOT EXISTS (SELECT FROM license WHERE license.settlement_id = settlement.id)
+    LIMIT $2)
+"""
 _COVERED = """
 SELECT count(DISTINCT serial_number) >= (SELECT size FROM intent WHERE id = $1)
 FROM notification, unnest(covers) AS serial_number WHERE event_id = $2
@@ -118,9 +130,19 @@ async def covered(tx: Transaction, intent_id: UUID, event_id: str) -> bool:
     return bool(await tx.raw.fetchval(_COVERED, intent_id, event_id))
 
 
+async def settle(tx: Transaction, intent_id: UUID, proof: Proof) -> None:
+    """Keep what proves the outcome of an intent, for all its members or some; who leaves it now is linked to it."""
+    await tx.raw.execute(_SETTLE, intent_id, proof, tx.now)
+
+
 async def delete(tx: Transaction, intent_id: UUID) -> None:
-    """Forget an intent whose outcome is known for all members."""
+    """Forget an intent that all members left."""
     await tx.raw.execute(_DELETE, intent_id)
+
+
+async def forget_settled(tx: Transaction, before: datetime, *, limit: int) -> int:
+    """Delete proofs older than that of licences that are forgotten too; return how many."""
+    return int((await tx.raw.execute(_FORGET, before, limit)).split()[-1])
 
 
 def _intent(row: asyncpg.Record) -> Intent:

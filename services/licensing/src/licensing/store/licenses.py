@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from licensing.model import STORED, Ask, License, State
+from licensing.model import HOLDING, STORED, Ask, License, State
 from shared.database import Transaction
 from shared.events.words import Held, Refusal
 
@@ -41,9 +41,15 @@ FROM license LEFT JOIN intent ON intent.id = license.intent_id
 WHERE license.pool_id = $1 AND license.state = 'waitlisted'
 ORDER BY license.priority DESC, license.arrival LIMIT $2
 """
-_WITHOUT_INTENT = f"""
+_WAITING_FOREIGN = f"""
+{_SELECT} WHERE license.pool_id = $1 AND license.state = 'waitlisted'
+            AND EXISTS (SELECT FROM foreign_assignment AS stranger
+                        WHERE (stranger.pool_id, stranger.serial_number)
+                            = (license.pool_id, license.serial_number))
+"""
+_WAITING_FOR_OUTCOME = f"""
 {_SELECT} WHERE license.serial_number = ANY ($2::text[]) AND license.pool_id = $1
-            AND license.state = 'reserved' AND license.intent_id IS NULL
+            AND license.state IN ('waitlisted', 'reserved') AND license.intent_id IS NULL
 """
 _ARRAYS = """
 unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::uuid[], $8::int[],
@@ -59,7 +65,9 @@ SELECT new.*, $15 FROM {_ARRAYS}
 _UPDATE = f"""
 UPDATE license SET version = new.version, state = new.state, correlation_id = new.correlation_id,
        priority = new.priority, no_wait = new.no_wait, intent_id = new.intent_id, held = new.held,
-       refusal = new.refusal, error_number = new.error_number, changed_at = $15
+       refusal = new.refusal, error_number = new.error_number, changed_at = $15,
+       -- The request that it leaves is the proof of what became of it, where that is settled by now.
+       settlement_id = coalesce((SELECT id FROM settlement WHERE id = license.intent_id), settlement_id)
 FROM {_ARRAYS} WHERE license.entitlement_id = new.entitlement_id
 """
 _LOWER = """
@@ -76,11 +84,10 @@ FROM (SELECT entitlement_id,
       FROM license WHERE state = 'waitlisted' AND pool_id = ANY ($2::uuid[])) AS waitlist
 WHERE entitlement_id = ANY ($1::uuid[])
 """
-_STRANGERS = """
-SELECT count(*) FROM unnest($2::text[]) AS listed (serial_number)
-WHERE NOT EXISTS (SELECT FROM license
-                  WHERE license.pool_id = $1 AND license.serial_number = listed.serial_number
-                    AND (license.state IN ('reserved', 'assigned', 'releasing') OR license.changed_at >= $3))
+_FORGET = """
+DELETE FROM license WHERE entitlement_id IN (
+    SELECT entitlement_id FROM license WHERE state IN ('released', 'refused') AND changed_at < $1
+    LIMIT $2 FOR UPDATE SKIP LOCKED)
 """
 
 
@@ -90,7 +97,9 @@ class Known:
 
     lives: Mapping[UUID, License]
     in_the_way: Mapping[tuple[UUID, str], License]
-    """By asset and serial number."""
+    """By asset and serial number; what has left for Apple to be released is not in the way."""
+    leaving: Sequence[License]
+    """Those that have."""
 
 
 @dataclass(slots=True)
@@ -143,9 +152,10 @@ async def known(tx: Transaction, asks: Sequence[Ask], pool_ids: Sequence[UUID]) 
         {each.entitlement_id: each for each in found if each.entitlement_id in asked},
         {
             (each.asset_id, each.serial_number): each
-            for each in sorted(found, key=_holding_last)
+            for each in found
             if each.entitlement_id not in asked and each.pool_id is not None and each.state in _IN_THE_WAY
         },
+        [each for each in found if each.state is State.DISASSOCIATING],
     )
 
 
@@ -168,9 +178,18 @@ async def first_waiting(tx: Transaction, pool_id: UUID, limit: int) -> tuple[lis
     )
 
 
-async def without_intent(tx: Transaction, pool_id: UUID, serial_numbers: Collection[str]) -> list[License]:
-    """Return reserved licences of these targets that still wait for an earlier request's outcome."""
-    return [_license(row) for row in await tx.raw.fetch(_WITHOUT_INTENT, pool_id, list(serial_numbers))]
+async def waiting_foreign(tx: Transaction, pool_id: UUID) -> list[License]:
+    """Return who waits in a pool though a foreign licence of it is theirs."""
+    return [_license(row) for row in await tx.raw.fetch(_WAITING_FOREIGN, pool_id)]
+
+
+async def waiting_for_outcome(
+    tx: Transaction, pool_id: UUID, serial_numbers: Collection[str]
+) -> list[License]:
+    """Return the later lives of these targets, whose former ones are part of a request to Apple."""
+    if not serial_numbers:
+        return []
+    return [_license(row) for row in await tx.raw.fetch(_WAITING_FOR_OUTCOME, pool_id, list(serial_numbers))]
 
 
 async def insert(tx: Transaction, rows: Rows) -> None:
@@ -181,6 +200,14 @@ async def insert(tx: Transaction, rows: Rows) -> None:
 async def update(tx: Transaction, rows: Rows) -> None:
     """Write changed lives back."""
     await tx.raw.execute(_UPDATE, *rows.columns, tx.now)
+
+
+async def forget_ended(tx: Transaction, before: datetime, *, limit: int) -> int:
+    """Delete lives that ended before then and that nobody is writing; return how many. No pool needs its lock.
+
+    Ended lives hold nothing and nobody counts them; a writer that meets one waits for us, we for none.
+    """
+    return int((await tx.raw.execute(_FORGET, before, limit)).split()[-1])
 
 
 async def waiting_below(
@@ -199,18 +226,7 @@ async def positions(
     return {row["entitlement_id"]: row["position"] for row in rows}
 
 
-async def strangers(tx: Transaction, pool_id: UUID, serial_numbers: Sequence[str], *, since: datetime) -> int:
-    """Return how many of the serials that Apple lists have no row of ours, nor had one `since` then."""
-    count: int = await tx.raw.fetchval(_STRANGERS, pool_id, serial_numbers, since)
-    return count
-
-
-_IN_THE_WAY = frozenset(State) - {State.UNKNOWN, State.RELEASED, State.REFUSED}
-
-
-def _holding_last(license_: License) -> bool:
-    """Where a target has two living lives, the one that is not yet on its way out counts."""
-    return license_.state is not State.DISASSOCIATING
+_IN_THE_WAY = HOLDING - {State.DISASSOCIATING} | {State.WAITLISTED}
 
 
 def _license(row: asyncpg.Record | tuple[object, ...]) -> License:

@@ -29,7 +29,10 @@ WHERE intent.event_id = ANY ($1::text[]) AND intent.ended_at IS NULL
                       WHERE notification.event_id = intent.event_id)
 """
 _HASTEN = "UPDATE work SET due_at = $2 WHERE id = ANY ($1::uuid[]) AND due_at > $2"
-_FORGET = "DELETE FROM notification WHERE processed_at < $1"
+_FORGET = """
+DELETE FROM notification
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM notification WHERE processed_at < $1 LIMIT $2))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,6 @@ async def hasten(tx: Transaction, work_ids: Sequence[UUID]) -> None:
     tx.after_commit(tx.nudges.work.ring)
 
 
-async def forget(tx: Transaction, before: datetime) -> None:
-    """Delete those that were read before then."""
-    await tx.raw.execute(_FORGET, before)
+async def forget(tx: Transaction, before: datetime, *, limit: int) -> int:
+    """Delete those that were read before then; return how many."""
+    return int((await tx.raw.execute(_FORGET, before, limit)).split()[-1])

@@ -18,7 +18,7 @@ _COLUMNS = """
 SELECT pool.id, pool.asset_id, pool.library_id, asset.adam_id, asset.pricing_param, asset.device_assignable,
        asset.revocable, library.state = 'suspended',
        CASE WHEN pool.unlimited THEN NULL ELSE pool.total - pool.retired - pool.foreign_count END,
-       pool.held, pool.waiting, pool.arrival
+       pool.held, pool.waiting, pool.arrival, pool.foreign_count
 FROM pool JOIN asset ON asset.id = pool.asset_id JOIN library ON library.id = pool.library_id
 """
 _OF_ASSETS = _COLUMNS + "WHERE pool.asset_id = ANY ($1::uuid[]) ORDER BY pool.id FOR UPDATE OF pool"
@@ -29,11 +29,14 @@ UPDATE pool SET held = new.held, waiting = new.waiting, arrival = new.arrival, u
 FROM unnest($1::uuid[], $2::int[], $3::int[], $4::bigint[]) AS new (id, held, waiting, arrival)
 WHERE pool.id = new.id
 """
-_WANT_LIST = "UPDATE pool SET list_wanted = true WHERE id = $1 AND NOT list_wanted RETURNING id"
+_WANT_LISTS = """
+UPDATE pool SET list_wanted = true WHERE id = ANY ($1::uuid[]) AND NOT list_wanted RETURNING id
+"""
 _TAKE_LIST = "UPDATE pool SET list_wanted = false WHERE id = $1"
 _IDLE = """
 SELECT id FROM pool
 WHERE waiting > 0 AND (unlimited OR held < total - retired - foreign_count)
+ORDER BY random() LIMIT $1
 """
 
 
@@ -66,9 +69,9 @@ async def save(tx: Transaction, pools: Sequence[Pool]) -> None:
     )
 
 
-async def want_list(tx: Transaction, pool_id: UUID) -> bool:
-    """Note that Apple's list of a locked pool is wanted; return whether nobody had noted it yet."""
-    return await tx.raw.fetchval(_WANT_LIST, pool_id) is not None
+async def want_lists(tx: Transaction, pool_ids: Collection[UUID]) -> list[UUID]:
+    """Note that Apple's lists of these locked pools are wanted; return those for which nobody had noted it yet."""
+    return [row["id"] for row in await tx.raw.fetch(_WANT_LISTS, pool_ids)]
 
 
 async def take_list(tx: Transaction, pool_id: UUID) -> None:
@@ -76,9 +79,9 @@ async def take_list(tx: Transaction, pool_id: UUID) -> None:
     await tx.raw.execute(_TAKE_LIST, pool_id)
 
 
-async def idle_beside_waiters(tx: Transaction) -> list[UUID]:
-    """Return the pools that have a free licence beside somebody who waits. None is expected."""
-    return [row["id"] for row in await tx.raw.fetch(_IDLE)]
+async def idle_beside_waiters(tx: Transaction, *, limit: int) -> list[UUID]:
+    """Return pools that have a free licence beside somebody who waits, each as likely as another."""
+    return [row["id"] for row in await tx.raw.fetch(_IDLE, limit)]
 
 
 def _pool(row: asyncpg.Record) -> Pool:

@@ -61,7 +61,6 @@ _SUSPICIOUS = """
 SELECT id FROM pool WHERE id = ANY ($1::uuid[]) AND NOT list_wanted
   AND (apple_assigned > held + foreign_count OR (foreign_count > 0 AND read_at = $2))
 """
-_LISTED = "UPDATE pool SET foreign_count = $2, listed_at = $3, untold = true WHERE id = $1"
 
 
 async def renewed_assets(tx: Transaction, listed: Sequence[ListedAsset]) -> list[ListedAsset]:
@@ -118,11 +117,6 @@ async def suspicious(tx: Transaction, pool_ids: Sequence[UUID], began: datetime)
     Counts only raise the suspicion; foreign is counted by reading lists, never by subtracting (promise 1).
     """
     return [row["id"] for row in await tx.raw.fetch(_SUSPICIOUS, pool_ids, began)]
-
-
-async def store_foreign(tx: Transaction, pool_id: UUID, foreign: int, began: datetime) -> None:
-    """Store how many of Apple's assignments of a locked pool are not ours."""
-    await tx.raw.execute(_LISTED, pool_id, foreign, began)
 
 
 def _ids(listed: Sequence[ListedAsset]) -> list[UUID]:

@@ -2,8 +2,18 @@
 
 from mdm_push.decide.asks import Standing, hear
 from mdm_push.decide.endings import unenrolled
-from mdm_push.decide.lists import Knowledge, listed
+from mdm_push.decide.lists import Knowledge, installed, listed
 from mdm_push.decide.outcome import Outcome
 from mdm_push.decide.reports import Place, reported
 
-__all__ = ["Knowledge", "Outcome", "Place", "Standing", "hear", "listed", "reported", "unenrolled"]
+__all__ = [
+    "Knowledge",
+    "Outcome",
+    "Place",
+    "Standing",
+    "hear",
+    "installed",
+    "listed",
+    "reported",
+    "unenrolled",
+]

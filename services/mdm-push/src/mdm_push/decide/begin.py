@@ -27,12 +27,12 @@ def begin(
         outcome = Outcome()
         outcome.settle(replace(wish, state=WishState.DONE, was=nothing))
         return outcome
-    if not commands.removes_apps(enrollment):
+    if not commands.manages_apps(enrollment):
         outcome = Outcome()
         outcome.settle(replace(wish, state=WishState.FAILED, cause=OS_TOO_OLD))
         return outcome
     if app.identifier is None:
-        return look(wish, due_at=now, now=now, patience=patience)
+        return look(wish, enrollment, due_at=now, now=now, patience=patience)
     return command_removal(wish, app.identifier, due_at=now)
 
 
@@ -50,14 +50,21 @@ def command_removal(wish: Wish, identifier: str, *, due_at: datetime) -> Outcome
     return Outcome(wishes=[replace(wish, state=WishState.COMMANDED)], commands=[command])
 
 
-def look(wish: Wish, *, due_at: datetime | None = None, now: datetime, patience: Patience) -> Outcome:
-    """Queue ManagedApplicationList, after the wait that the number of former looks calls for."""
+def look(
+    wish: Wish,
+    enrollment: Enrollment,
+    *,
+    due_at: datetime | None = None,
+    now: datetime,
+    patience: Patience,
+) -> Outcome:
+    """Ask for the list of apps, after the wait that the number of former looks calls for."""
     due_at = due_at or now + timedelta(seconds=nth(patience.verify_seconds, wish.checks))
     until = wish.verify_until or now + timedelta(seconds=patience.verify_limit_seconds)
     command = NewCommand(
         enrollment_id=wish.enrollment_id,
         generation=wish.generation,
-        request_type=commands.MANAGED_APPLICATION_LIST,
+        request_type=commands.application_list(enrollment),
         arguments={},
         due_at=due_at,
         correlation_id=wish.correlation_id,

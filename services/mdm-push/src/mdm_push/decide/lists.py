@@ -1,10 +1,11 @@
-"""What a ManagedApplicationList says about the wishes that wait for it. Pure.
+"""What a list of apps says about the wishes that wait for it. Pure.
 
 A Mac acknowledges an install before the download (Apple: `InstallApplication`), so only the list proves it; and
-only a list can tell the bundle id of an app that nobody named yet.
+only a list can tell the bundle id of an app that nobody named yet. Before macOS 11 no app is managed, and
+InstalledApplicationList has to do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -12,8 +13,9 @@ from uuid import UUID
 from mdm_push.decide.begin import command_removal, look
 from mdm_push.decide.outcome import Outcome
 from mdm_push.decide.reports import done, fail, judge_status
-from mdm_push.decide.words import HOPELESS, NOT_VERIFIED
-from mdm_push.model import App, Intent, Patience, Wish
+from mdm_push.decide.words import HOPELESS, INSTALLED, INSTALLING, NOT_VERIFIED
+from mdm_push.messages import InstalledApplication
+from mdm_push.model import App, Enrollment, Intent, Patience, Wish
 from shared.events.words import NothingRemoved
 
 Statuses = Mapping[str, str]
@@ -21,10 +23,21 @@ Statuses = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What is known of the apps on one enrollment, and of the same assets' bundle ids on others."""
+    """What is known of one enrollment and the apps on it, and of the same assets' bundle ids on others."""
 
+    enrollment: Enrollment
     apps: Mapping[UUID, App]
     identifiers: Mapping[UUID, str]
+
+
+def installed(apps: Iterable[InstalledApplication], knowledge: Knowledge) -> Statuses:
+    """Return the statuses that an InstalledApplicationList tells: it names strangers too, so only of known apps."""
+    known = {app.identifier for app in knowledge.apps.values()} | set(knowledge.identifiers.values())
+    return {
+        app.Identifier: INSTALLING if app.Installing else INSTALLED
+        for app in apps
+        if app.Identifier is not None and app.Identifier in known
+    }
 
 
 def listed(
@@ -61,7 +74,7 @@ def listed(
             verdict = (
                 _nothing_there(checked) if absent else _still_there(checked, identifier, status, now=now)
             )
-        outcome.add(verdict or _look_again(checked, now=now, patience=patience))
+        outcome.add(verdict or _look_again(checked, knowledge.enrollment, now=now, patience=patience))
     return outcome
 
 
@@ -78,10 +91,10 @@ def _nothing_there(wish: Wish) -> Outcome:
     return done(replace(wish, was=NothingRemoved.NOT_INSTALLED))
 
 
-def _look_again(wish: Wish, *, now: datetime, patience: Patience) -> Outcome:
+def _look_again(wish: Wish, enrollment: Enrollment, *, now: datetime, patience: Patience) -> Outcome:
     if wish.verify_until is not None and now >= wish.verify_until:
         return fail(wish, wish.cause or NOT_VERIFIED)
-    return look(wish, now=now, patience=patience)
+    return look(wish, enrollment, now=now, patience=patience)
 
 
 def _name(

@@ -29,16 +29,16 @@ class Judged:
     pauses_topic: bool = False
 
 
-def answered(wake: WakeUp, answer: PushAnswer, *, now: datetime, patience: Patience, jitter: float) -> Judged:
-    """Judge one answer. `jitter` (about 1) spreads the next attempts."""
+def answered(
+    wake: WakeUp, answer: PushAnswer, *, doubted: bool, now: datetime, patience: Patience, jitter: float
+) -> Judged:
+    """Judge one answer. While the topic is doubted no token is given up as bad; `jitter` (about 1) spreads attempts."""
     problem = None if answer.accepted else slug(answer.reason or f"status_{answer.status}")
     tries = wake.attempts + 1 if wake.problem == problem else 1
-    wait = _wait(answer, tries, patience)
+    wait = _HOUR if doubted and answer.bad_token else _wait(answer, tries, patience)
     if wait is None and _is_older(wake, answer) and wake.problem != _GONE_BEFORE:
-        problem, wait = (
-            _GONE_BEFORE,
-            0.0,
-        )  # the answer is about a former token: once more with the present one
+        # The answer is about a former token: once more with the present one.
+        problem, wait = _GONE_BEFORE, 0.0
     outcome = PushOutcome(
         enrollment_id=wake.enrollment_id,
         version=wake.version,

@@ -12,6 +12,7 @@ from mdm_push.decide.words import (
     HOPELESS,
     LICENSE_NOT_FOUND,
     MANAGED,
+    THERE,
     already_there,
     license_on_its_way,
     rejection_cause,
@@ -44,7 +45,7 @@ def reported(wish: Wish, report: Report, place: Place, *, now: datetime, patienc
         verdict = _install(wish, report, enrollment, now=now, patience=patience)
     else:
         known = replace(known, present=known.present and report.Status is not Status.ACKNOWLEDGED)
-        verdict = _removal(wish, report, now=now, patience=patience)
+        verdict = _removal(wish, report, enrollment, now=now, patience=patience)
     if known != place.app:
         outcome.apps.append(known)
     if waiting is None:
@@ -77,14 +78,15 @@ def _install(
     if report.Status is Status.FORMAT_ERROR:
         return fail(wish, COMMAND_FORMAT_ERROR)
     if already_there(report.RejectionReason, report.errors):
-        return look(wish, now=now, patience=patience)
+        return look(wish, enrollment, now=now, patience=patience)
     if report.Status is Status.ERROR:
         return _install_error(wish, report, enrollment, now=now, patience=patience)
     if report.RejectionReason is not None:
         return fail(wish, rejection_cause(report.RejectionReason))
     if report.State == MANAGED and enrollment.platform is Platform.MACOS:
-        return look(wish, now=now, patience=patience)  # said before the download: it may be of a former copy
-    return judge_status(wish, report.State) or look(wish, now=now, patience=patience)
+        # Said before the download: it may be of a former copy.
+        return look(wish, enrollment, now=now, patience=patience)
+    return judge_status(wish, report.State) or look(wish, enrollment, now=now, patience=patience)
 
 
 def _install_error(
@@ -100,19 +102,21 @@ def _install_error(
     return command_install(replace(wish, tries=wish.tries + 1), enrollment, due_at=due_at)
 
 
-def _removal(wish: Wish, report: Report, *, now: datetime, patience: Patience) -> Outcome:
+def _removal(
+    wish: Wish, report: Report, enrollment: Enrollment, *, now: datetime, patience: Patience
+) -> Outcome:
     """Ask the list after an error: mostly the user deleted the app, and there is nothing to be removed any more."""
     if report.Status is Status.FORMAT_ERROR:
         return fail(wish, COMMAND_FORMAT_ERROR)
     if report.Status is Status.ERROR:
         refused = _with_cause(wish, DEVICE_ERROR, report.errors)
-        return look(refused, due_at=now, now=now, patience=patience)
+        return look(refused, enrollment, due_at=now, now=now, patience=patience)
     return done(wish)
 
 
 def judge_status(wish: Wish, status: str | None) -> Outcome | None:
     """End an install by Apple's word for the app, None while the word is only a stage on the way."""
-    if status == MANAGED:
+    if status in THERE:
         return done(wish)
     if status in HOPELESS:
         return fail(wish, slug(status))

@@ -10,7 +10,11 @@ from collections.abc import Iterable
 from mdm_push.messages import DeviceError
 
 MANAGED = "Managed"
+INSTALLED = "Installed"  # before macOS 11 apps are not managed
+INSTALLING = "Installing"
 UNKNOWN = "Unknown"
+
+THERE = frozenset({MANAGED, INSTALLED})
 
 HOPELESS = frozenset(
     {

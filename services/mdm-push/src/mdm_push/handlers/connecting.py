@@ -1,6 +1,7 @@
 """The connect door: store the report, take the next command. One short transaction; for Idle one statement alone."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -8,16 +9,17 @@ from uuid import UUID
 import structlog
 
 from mdm_push import commands
-from mdm_push.decide import Knowledge, Outcome, Place, listed, reported
+from mdm_push.decide import Knowledge, Outcome, Place, installed, listed, reported
 from mdm_push.decide.words import UNKNOWN
 from mdm_push.handlers.enrolling import about
 from mdm_push.handlers.means import Means
+from mdm_push.handlers.questioning import AGAIN_AFTER, question
 from mdm_push.handlers.saving import save
 from mdm_push.messages import DeviceFacts, Report, Status
 from mdm_push.model import (
+    CertificateNotBound,
     CommandState,
     DeviceCertificate,
-    DeviceRefused,
     Enrollment,
     FinishedCommand,
     WishState,
@@ -30,6 +32,7 @@ from shared.database import Database, Transaction
 from shared.events import Outgoing
 from shared.events.mdm_push import DeviceUpdated
 from shared.events.words import EnrollmentKind
+from shared.ids import new_id
 
 _log = structlog.get_logger(__name__)
 
@@ -43,7 +46,10 @@ _FINAL = {
 async def polled(
     database: Database, channel: str, certificate: DeviceCertificate, *, means: Means
 ) -> queue.Served:
-    """Answer Idle with the head of the queue: one statement, one trip to the database. Raises DeviceRefused."""
+    """Answer Idle with the head of the queue: one statement, one trip to the database. Raises DeviceRefused.
+
+    Once a day the device is asked about itself beside: it tells an updated OS only when it is asked.
+    """
     now = database.clock.now()
     served = await queue.serve_pinned(
         database,
@@ -51,10 +57,24 @@ async def polled(
         certificate_hash=certificate.hash,
         now=now,
         wake_if_silent=_wake_if_silent(now, means),
+        questioned_before=now - AGAIN_AFTER,
     )
     if served is None:
-        raise DeviceRefused("not_enrolled")
-    return served
+        raise CertificateNotBound("not_enrolled")
+    return await _questioned(database, served, means) if served.unquestioned else served
+
+
+async def _questioned(database: Database, served: queue.Served, means: Means) -> queue.Served:
+    """Put the question at the end of the queue; it is handed out now where nothing else was."""
+    async with database.transaction() as tx:
+        device = (await enrollments.lock_many(tx, [served.channel_id]))[served.channel_id]
+        if not device.enrolled:
+            return served
+        await question(tx, device, correlation_id=new_id())
+        command = served.command or await queue.serve_locked(
+            tx, device.id, wake_if_silent=_wake_if_silent(tx.now, means)
+        )
+    return queue.Served(device.id, command)
 
 
 async def report_received(
@@ -67,7 +87,7 @@ async def report_received(
     """
     enrollment = await enrollments.lock_pinned(tx, channel, certificate.hash)
     if enrollment is None or not enrollment.enrolled:
-        raise DeviceRefused("not_enrolled")
+        raise CertificateNotBound("not_enrolled")
     told: list[Outgoing] = []
     if report.command_id is not None and report.Status is Status.NOT_NOW:
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
@@ -98,7 +118,7 @@ async def _finish(
     match finished.request_type:
         case commands.INSTALL_APPLICATION | commands.REMOVE_APPLICATION:
             return await _judge_wish(tx, finished, report, enrollment, means)
-        case commands.MANAGED_APPLICATION_LIST:
+        case commands.MANAGED_APPLICATION_LIST | commands.INSTALLED_APPLICATION_LIST:
             return await _judge_list(tx, report, enrollment, means)
         case commands.DEVICE_INFORMATION if report.QueryResponses is not None:
             return await _learn(tx, report.QueryResponses, enrollment, finished.correlation_id)
@@ -129,15 +149,24 @@ async def _judge_list(
     ]
     if not verifying:
         return []
-    asked = report.ManagedApplicationList
-    statuses = None if asked is None else {name: entry.Status or UNKNOWN for name, entry in asked.items()}
     knowledge = Knowledge(
+        enrollment,
         apps=await wishes.apps_of(tx, enrollment.id),
         identifiers=await wishes.identifiers(tx, {wish.asset_id for wish in verifying}),
     )
+    statuses = _statuses(report, knowledge)
     outcome: Outcome = listed(verifying, statuses, knowledge=knowledge, now=tx.now, patience=means.patience)
     await save(tx, outcome)
     return outcome.events
+
+
+def _statuses(report: Report, knowledge: Knowledge) -> Mapping[str, str] | None:
+    """Return the status of each app that a list names, None where the device sent none."""
+    if report.ManagedApplicationList is not None:
+        return {name: entry.Status or UNKNOWN for name, entry in report.ManagedApplicationList.items()}
+    if report.InstalledApplicationList is not None:
+        return installed(report.InstalledApplicationList, knowledge)
+    return None
 
 
 async def _learn(

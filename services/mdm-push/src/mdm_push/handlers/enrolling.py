@@ -6,9 +6,16 @@ from uuid import UUID
 from mdm_push import commands
 from mdm_push.decide import unenrolled
 from mdm_push.handlers.means import Means
-from mdm_push.handlers.saving import wake
+from mdm_push.handlers.questioning import question
 from mdm_push.messages import Authenticate, SetBootstrapToken, Speaker, TokenUpdate
-from mdm_push.model import DeviceCertificate, DeviceRefused, Enrollment, EnrollmentState, NewCommand
+from mdm_push.model import (
+    CertificateNotBound,
+    DeviceCertificate,
+    DeviceRefused,
+    Enrollment,
+    EnrollmentState,
+    NewCommand,
+)
 from mdm_push.platforms import platform_of
 from mdm_push.store import commands as queue
 from mdm_push.store import enrollments, pushes, wishes
@@ -50,9 +57,7 @@ async def authenticate(
         device = _first_life(speaker, message)
         if not await enrollments.add(tx, device, topic=message.Topic):
             raise DeviceRefused("authenticated_twice_at_once")
-    if not await enrollments.bind(
-        tx, device, certificate_hash=certificate.hash, not_after=certificate.not_after
-    ):
+    if not await enrollments.bind(tx, device, certificate):
         raise DeviceRefused("certificate_of_another_device")
     await outbox.append(tx, told)
 
@@ -68,27 +73,30 @@ async def token_update(
 ) -> None:
     """Store how a channel is woken; the first one of a device's life enrolls it. Raises DeviceRefused.
 
-    It may be sent only once ever, so it is committed before it is answered.
+    It may be sent only once ever, so it is committed before it is answered. The device is asked what it runs: a
+    later TokenUpdate mostly means that its OS was updated.
     """
-    device = await enrollments.lock_pinned(tx, speaker.device, certificate.hash)
-    if device is None or device.state is EnrollmentState.UNENROLLED:
+    device = await _pinned(tx, speaker, certificate)
+    if device.state is EnrollmentState.UNENROLLED:
         raise DeviceRefused("not_authenticated")
     channel = device if speaker.user is None else await _user_channel(tx, speaker, message, device)
     await enrollments.save_tokens(tx, channel.id, _sealed(message, channel.id, means))
+    if channel.parent_id is None:
+        await question(tx, device, correlation_id=correlation_id)
     await pushes.token_renewed(tx, channel.id, correlation_id)
     tx.after_commit(means.pusher.ring)
     if channel.parent_id is None and not device.enrolled:
-        await _enroll(tx, device, correlation_id, means, held_in_setup=message.AwaitingConfiguration)
+        await _enroll(tx, device, correlation_id, held_in_setup=message.AwaitingConfiguration)
 
 
 async def check_out(
     tx: Transaction, speaker: Speaker, certificate: DeviceCertificate, *, correlation_id: UUID
 ) -> None:
     """End an enrollment whose profile was removed; nothing is pushed to it any more. Raises DeviceRefused."""
-    pinned = await enrollments.lock_pinned(tx, speaker.device, certificate.hash)
-    if pinned is None or speaker.user is not None:
-        raise DeviceRefused("not_authenticated")
-    if pinned.enrolled:
+    if speaker.user is not None:
+        raise DeviceRefused("check_out_on_user_channel")
+    device = await _pinned(tx, speaker, certificate)
+    if device.enrolled:
         family = await enrollments.lock_family(tx, speaker.device)
         _, told = await _end(tx, family, UnenrollReason.REMOVED, correlation_id)
         await outbox.append(tx, told)
@@ -125,7 +133,7 @@ async def get_bootstrap_token(
 async def _pinned(tx: Transaction, speaker: Speaker, certificate: DeviceCertificate) -> Enrollment:
     device = await enrollments.lock_pinned(tx, speaker.device, certificate.hash)
     if device is None:
-        raise DeviceRefused("not_authenticated")
+        raise CertificateNotBound("not_authenticated")
     return device
 
 
@@ -204,31 +212,23 @@ async def _user_channel(
     return fresh
 
 
-async def _enroll(
-    tx: Transaction, device: Enrollment, correlation_id: UUID, means: Means, *, held_in_setup: bool
-) -> None:
-    """Tell the new enrollment, and ask the device what only it can say (is it supervised?).
+async def _enroll(tx: Transaction, device: Enrollment, correlation_id: UUID, *, held_in_setup: bool) -> None:
+    """Tell the new enrollment.
 
     A device that Setup Assistant holds until its server is done with it is let go: nothing more is awaited here.
     """
     enrolled = replace(device, state=EnrollmentState.ENROLLED, version=device.version + 1)
     await enrollments.save(tx, enrolled)
-    first = [(commands.DEVICE_INFORMATION, commands.device_information())]
     if held_in_setup:
-        first.append((commands.DEVICE_CONFIGURED, {}))
-    queued = [
-        NewCommand(
+        release = NewCommand(
             enrollment_id=device.id,
             generation=device.generation,
-            request_type=request_type,
-            arguments=arguments,
+            request_type=commands.DEVICE_CONFIGURED,
+            arguments={},
             due_at=tx.now,
             correlation_id=correlation_id,
         )
-        for request_type, arguments in first
-    ]
-    await queue.add(tx, queued)
-    await wake(tx, queued, means)
+        await queue.add(tx, [release])
     event = DeviceEnrolled(enrollment_id=device.id, **about(enrolled))
     await outbox.append(tx, [Outgoing(event, correlation_id, sequence=enrolled.version)])
 

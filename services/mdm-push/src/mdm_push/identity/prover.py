@@ -1,6 +1,7 @@
 """From a request to the device certificate behind it, or a refusal."""
 
 import base64
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -92,15 +93,16 @@ class Prover:
         )
         try:
             chain = verifier.verify(certificate, list(others)).chain
+            return _Proven(
+                DeviceCertificate(
+                    hash=certificate.fingerprint(hashes.SHA256()),
+                    not_after=min(each.not_valid_after_utc for each in chain),
+                    names=_names(certificate),
+                ),
+                not_before=max(each.not_valid_before_utc for each in chain),
+            )
         except (VerificationError, ValueError) as error:
             raise DeviceRefused("certificate_not_ours") from error
-        return _Proven(
-            DeviceCertificate(
-                hash=certificate.fingerprint(hashes.SHA256()),
-                not_after=min(each.not_valid_after_utc for each in chain),
-            ),
-            not_before=max(each.not_valid_before_utc for each in chain),
-        )
 
 
 def _client_auth(_policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage) -> None:
@@ -111,6 +113,24 @@ def _client_auth(_policy: Policy, _certificate: x509.Certificate, usage: x509.Ex
 _CLIENT_POLICY = ExtensionPolicy.permit_all().require_present(
     x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _client_auth
 )
+
+
+def _names(certificate: x509.Certificate) -> frozenset[str]:
+    """Return whom a certificate names: common name and serial number of the subject, alternative DNS names and URIs."""
+    subject = certificate.subject
+    names = [
+        str(each.value)
+        for kind in (NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER)
+        for each in subject.get_attributes_for_oid(kind)
+    ]
+    with contextlib.suppress(x509.ExtensionNotFound):
+        others = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names += others.get_values_for_type(x509.DNSName)
+        names += [
+            uri.removeprefix("urn:uuid:")
+            for uri in others.get_values_for_type(x509.UniformResourceIdentifier)
+        ]
+    return frozenset(name.lower() for name in names)
 
 
 def _from_header(value: str) -> x509.Certificate:

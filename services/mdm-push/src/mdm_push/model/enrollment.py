@@ -44,6 +44,11 @@ class Enrollment:
         first = self.os_version.partition(".")[0]
         return int(first) if first.isascii() and first.isdigit() else 0
 
+    def named_by(self, certificate: "DeviceCertificate") -> bool:
+        """Say whether a certificate names this device: by UDID or EnrollmentID, or by serial number."""
+        own = {name.lower() for name in (self.apple_id, self.serial_number) if name}
+        return not own.isdisjoint(certificate.names)
+
     @property
     def enrolled(self) -> bool:
         """Say whether commands reach this channel."""
@@ -52,10 +57,14 @@ class Enrollment:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCertificate:
-    """The certificate a device proved to hold: SHA-256 over its DER form, and its end."""
+    """The certificate a device proved to hold: SHA-256 over its DER form, its end, and whom it names.
+
+    `names` are what the device CA wrote into subject and alternative names, in lower case.
+    """
 
     hash: bytes
     not_after: datetime
+    names: frozenset[str] = frozenset()
 
 
 class DeviceRefused(ManagedDistributionError):
@@ -67,3 +76,7 @@ class DeviceRefused(ManagedDistributionError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class CertificateNotBound(DeviceRefused):
+    """The certificate is not bound to the present life of this enrollment: foreign, of a former life, or renewed."""

@@ -70,3 +70,8 @@ class PushAnswer:
     def accepted(self) -> bool:
         """Say whether APNs took the push; whether the device got it nobody says."""
         return self.status == 200
+
+    @property
+    def bad_token(self) -> bool:
+        """Say whether APNs does not know the token: it is worth nothing, or of another environment."""
+        return self.reason == "BadDeviceToken"

@@ -19,7 +19,7 @@ class WishState(StrEnum):
     """Where a wish stands; the first three are open.
 
     Waiting: an older wish for the same app is with the device, its report comes first. Commanded: the command
-    is in the queue or with the device. Verifying: ManagedApplicationList has to tell.
+    is in the queue or with the device. Verifying: the list of apps has to tell.
     """
 
     WAITING = "waiting"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mdm_push.commands import MANAGED_APPLICATION_LIST
+from mdm_push.commands import ONE_IS_ENOUGH
 from mdm_push.model import CommandState, FinishedCommand, Handout, NewCommand
 from mdm_push.store.enrollments import PINNED
 from shared.database import Database, Transaction
@@ -35,26 +35,32 @@ _SERVE = """
     WHERE p.enrollment_id = wake.enrollment_id AND p.version = wake.version
       AND p.next_push_at IS DISTINCT FROM wake.at
 )
-SELECT channel.id AS channel_id, EXISTS (SELECT FROM head) AS found,
+SELECT channel.id AS channel_id, channel.unquestioned, EXISTS (SELECT FROM head) AS found,
        handed.id, handed.request_type, handed.arguments::text AS arguments
 FROM channel LEFT JOIN handed ON true
 """
 # The wake-up is written only if nobody asked for one since this statement began (its version says so): a command
 # that is queued while an empty answer is on its way keeps its push.
-_SERVE_PINNED = f"WITH channel AS (SELECT e.id {PINNED} AND e.state = 'enrolled') {_SERVE}"
-_SERVE_LOCKED = f"WITH channel AS (SELECT $1::uuid AS id WHERE $2::bytea IS NULL) {_SERVE}"
+_SERVE_PINNED = f"""
+WITH channel AS (
+    SELECT e.id, e.parent_id IS NULL AND e.questioned_at <= $6 AS unquestioned {PINNED} AND e.state = 'enrolled'
+) {_SERVE}
+"""
+_SERVE_LOCKED = f"""
+WITH channel AS (SELECT $1::uuid AS id, false AS unquestioned WHERE $2::bytea IS NULL) {_SERVE}
+"""
 
-_ADD = f"""
+_ADD = """
 INSERT INTO commands (id, enrollment_id, generation, wish_id, request_type, arguments, state, correlation_id,
                       created_at, due_at, wake_at)
 SELECT n.id, n.enrollment_id, n.generation, n.wish_id, n.request_type, n.arguments::jsonb, 'queued',
        n.correlation_id, $1, n.due_at, n.due_at
 FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::text[], $8::uuid[], $9::timestamptz[])
      AS n (id, enrollment_id, generation, wish_id, request_type, arguments, correlation_id, due_at)
-WHERE n.request_type <> '{MANAGED_APPLICATION_LIST}' OR NOT EXISTS (
+WHERE n.request_type <> ALL ($10::text[]) OR NOT EXISTS (
     SELECT FROM commands o
     WHERE o.enrollment_id = n.enrollment_id AND o.request_type = n.request_type AND o.finished_at IS NULL
-      AND o.due_at <= n.due_at)
+      AND o.wake_at <= n.due_at)
 """
 _LOCK_OPEN = """
 SELECT c.wish_id, c.hand_outs FROM commands c
@@ -83,14 +89,24 @@ WHERE {column} = ANY ($1::uuid[]) AND finished_at IS NULL
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a poll of a channel finds: the command to hand out, None when there is nothing to do."""
+    """What a poll of a channel finds: the command to hand out, None when there is nothing to do.
+
+    `unquestioned` says that the device was not asked about itself for long.
+    """
 
     channel_id: UUID
     command: Handout | None
+    unquestioned: bool = False
 
 
 async def serve_pinned(
-    database: Database, *, channel: str, certificate_hash: bytes, now: datetime, wake_if_silent: datetime
+    database: Database,
+    *,
+    channel: str,
+    certificate_hash: bytes,
+    now: datetime,
+    wake_if_silent: datetime,
+    questioned_before: datetime,
 ) -> Served | None:
     """Answer an Idle poll in one statement, a transaction by itself: pin, head of the queue, hand-out, next wake-up.
 
@@ -98,7 +114,9 @@ async def serve_pinned(
     NotNow is offered again.
     """
     while True:
-        rows = await database.fetch(_SERVE_PINNED, channel, certificate_hash, now, True, wake_if_silent)
+        rows = await database.fetch(
+            _SERVE_PINNED, channel, certificate_hash, now, True, wake_if_silent, questioned_before
+        )
         if not rows:
             return None
         [row] = rows
@@ -116,7 +134,7 @@ async def serve_locked(tx: Transaction, channel_id: UUID, *, wake_if_silent: dat
 
 
 async def add(tx: Transaction, commands: Sequence[NewCommand]) -> None:
-    """Queue commands in this order. A list is not queued where one is that will come no later."""
+    """Queue commands in this order. A list is not queued where the device is woken for one no later."""
     kept = _without_doubles(commands)
     if not kept:
         return
@@ -131,6 +149,7 @@ async def add(tx: Transaction, commands: Sequence[NewCommand]) -> None:
         [json.dumps(command.arguments) for command in kept],
         [command.correlation_id for command in kept],
         [command.due_at for command in kept],
+        list(ONE_IS_ENOUGH),
     )
 
 
@@ -193,19 +212,21 @@ async def forget_finished(tx: Transaction, *, before: datetime, limit: int) -> i
 
 
 def _without_doubles(commands: Sequence[NewCommand]) -> list[NewCommand]:
-    """Keep, of several lists for one channel, the one that comes first."""
-    earliest: dict[UUID, NewCommand] = {}
-    for command in commands:
-        if command.request_type == MANAGED_APPLICATION_LIST:
-            known = earliest.get(command.enrollment_id)
-            if known is None or command.due_at < known.due_at:
-                earliest[command.enrollment_id] = command
-    lists = set(map(id, earliest.values()))
-    return [c for c in commands if c.request_type != MANAGED_APPLICATION_LIST or id(c) in lists]
+    """Keep, of the same question to one channel, the one that comes first."""
+    first: dict[tuple[UUID, str], NewCommand] = {}
+    for command in sorted(commands, key=lambda command: command.due_at):
+        if command.request_type in ONE_IS_ENOUGH:
+            first.setdefault((command.enrollment_id, command.request_type), command)
+    return [
+        command
+        for command in commands
+        if command.request_type not in ONE_IS_ENOUGH
+        or first[command.enrollment_id, command.request_type] is command
+    ]
 
 
 def _served(row: asyncpg.Record) -> Served:
     command = None
     if row["id"] is not None:
         command = Handout(row["id"], row["request_type"], json.loads(row["arguments"]))
-    return Served(row["channel_id"], command)
+    return Served(row["channel_id"], command, unquestioned=bool(row["unquestioned"]))

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
-from mdm_push.model import Enrollment, EnrollmentState
+from mdm_push.model import DeviceCertificate, Enrollment, EnrollmentState
 from shared.database import Transaction
 from shared.events.words import EnrollmentKind, Platform
 from shared.locks import Rung
@@ -19,11 +18,14 @@ e.serial_number, e.product_name
 
 PINNED = """
 FROM enrollments e
-JOIN enrollments device ON device.id = coalesce(e.parent_id, e.id)
-JOIN identities i ON i.enrollment_id = device.id AND i.generation = device.generation
+JOIN identities i ON i.enrollment_id = coalesce(e.parent_id, e.id) AND i.generation = e.generation
 WHERE e.apple_id = $1 AND i.certificate_hash = $2
 """
-"""A channel that may be spoken for with this certificate: bound to its device, in the device's present life."""
+"""A channel that may be spoken for with this certificate: bound to its device, in the device's present life.
+
+The life is read from the channel's own row: of all rows that alone is read anew after waiting for its lock. A life
+that began meanwhile has another generation, and the certificate of the former one is no longer good.
+"""
 
 _LOCK_MANY = f"""
 SELECT {_COLUMNS} FROM enrollments e WHERE e.id = ANY ($1::uuid[]) ORDER BY e.id FOR NO KEY UPDATE
@@ -65,8 +67,9 @@ INSERT INTO identities (certificate_hash, enrollment_id, generation, not_after, 
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (certificate_hash) DO UPDATE SET generation = excluded.generation
 WHERE identities.enrollment_id = excluded.enrollment_id
-RETURNING 1
 """
+_BIND_AGAIN = f"{_BIND} RETURNING 1"
+_BIND_RENEWED = f"{_BIND} AND identities.generation = excluded.generation RETURNING 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,14 +165,28 @@ async def save_tokens(tx: Transaction, enrollment_id: UUID, tokens: Tokens) -> N
     )
 
 
-async def bind(
-    tx: Transaction, enrollment: Enrollment, *, certificate_hash: bytes, not_after: datetime
-) -> bool:
+async def bind(tx: Transaction, enrollment: Enrollment, certificate: DeviceCertificate) -> bool:
     """Bind a certificate to a device's present life; False if it is bound to another device."""
+    return await _bind(tx, _BIND_AGAIN, enrollment, certificate)
+
+
+async def bind_renewed(tx: Transaction, enrollment: Enrollment, certificate: DeviceCertificate) -> bool:
+    """Bind one certificate more to a device's present life; False if it is bound to any other."""
+    return await _bind(tx, _BIND_RENEWED, enrollment, certificate)
+
+
+async def _bind(
+    tx: Transaction, statement: str, enrollment: Enrollment, certificate: DeviceCertificate
+) -> bool:
     bound = await tx.raw.fetchval(
-        _BIND, certificate_hash, enrollment.id, enrollment.generation, not_after, tx.now
+        statement, certificate.hash, enrollment.id, enrollment.generation, certificate.not_after, tx.now
     )
     return bound is not None
+
+
+async def questioned(tx: Transaction, enrollment_id: UUID) -> None:
+    """Remember that the device is asked about itself now."""
+    await tx.raw.execute("UPDATE enrollments SET questioned_at = $2 WHERE id = $1", enrollment_id, tx.now)
 
 
 async def unenroll_users(tx: Transaction, ids: Iterable[UUID]) -> None:

@@ -30,7 +30,9 @@ SELECT $1, CASE WHEN EXISTS (SELECT FROM commands c WHERE c.enrollment_id = $1 A
                 THEN $2::timestamptz END, $3
 ON CONFLICT (enrollment_id) DO UPDATE
 SET next_push_at = coalesce(excluded.next_push_at, push_state.next_push_at), dead = false, problem = NULL,
-    attempts = 0, version = push_state.version + 1
+    attempts = 0, version = push_state.version + 1,
+    correlation_id = CASE WHEN push_state.next_push_at IS NULL THEN excluded.correlation_id
+                          ELSE push_state.correlation_id END
 """
 _CLAIM = """
 UPDATE push_state p SET next_push_at = $3

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.tables import PLAIN_VALUES, queue_options
+from shared.revisions import create_bus_tables
 
 revision = "2026_11_22_first_tables"
 down_revision = None
@@ -13,6 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    create_bus_tables()
     op.create_table(
         "assets",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -45,7 +46,7 @@ def upgrade() -> None:
         sa.Column("no_wait", sa.Boolean(), nullable=False),
         sa.Column("library_id", sa.Text(), nullable=True),
         sa.Column("round", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("unfolding", sa.Boolean(), nullable=False),
+        sa.Column("unfolding", sa.SmallInteger(), nullable=False),
         sa.Column("end_reason", sa.Text(), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -163,8 +164,8 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "state IN ('requested', 'reserved', 'awaiting_acceptance', 'waitlisted', 'licensed', "
-            "'delivering', 'installed', 'install_failed', 'available', 'refused', 'failed', 'lost', "
-            "'revoking', 'revoked')",
+            "'delivering', 'installed', 'retrying', 'install_failed', 'available', 'refused', 'failed', "
+            "'lost', 'revoking', 'revoked')",
             name="state_is_known",
         ),
         sa.PrimaryKeyConstraint("id"),
@@ -190,81 +191,17 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("ended_at IS NULL"),
     )
-    op.create_table(
-        "idempotency",
-        sa.Column("caller", sa.Text(), nullable=False),
-        sa.Column("route", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("body_digest", postgresql.BYTEA(), nullable=False),
-        sa.Column("status", sa.SmallInteger(), nullable=False),
-        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("caller", "route", "key"),
+    op.create_index("entitlements_by_asset", "entitlements", ["asset_id", "id"], unique=False)
+    op.create_index("entitlements_by_request", "entitlements", ["request_id", "id"], unique=False)
+    op.create_index(
+        "entitlements_in_trouble",
+        "entitlements",
+        ["state", "id"],
+        unique=False,
+        postgresql_where=sa.text(
+            "state IN ('failed', 'install_failed', 'lost', 'refused', 'retrying', 'waitlisted')"
+        ),
     )
-    op.create_index("idempotency_by_age", "idempotency", ["created_at"], unique=False)
-    op.create_table(
-        "inbox",
-        sa.Column("consumer", sa.Text(), nullable=False),
-        sa.Column("event_id", sa.Uuid(), nullable=False),
-        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "event_id"),
-    )
-    op.create_index("inbox_by_age", "inbox", ["claimed_at"], unique=False, postgresql_using="brin")
-    op.create_table(
-        "job",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("ran_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
-    )
-    op.create_table(
-        "outbox",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("bucket", sa.SmallInteger(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("key", postgresql.BYTEA(), nullable=False),
-        sa.Column("headers", postgresql.BYTEA(), nullable=False),
-        sa.Column("value", postgresql.BYTEA(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
-        "outbox_lease",
-        sa.Column("bucket", sa.SmallInteger(), nullable=False),
-        sa.Column("owner", sa.Uuid(), nullable=True),
-        sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("bucket"),
-    )
-    op.create_table(
-        "outbox_relay",
-        sa.Column("owner", sa.Uuid(), nullable=False),
-        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("owner"),
-    )
-    op.create_table(
-        "parked",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("consumer", sa.Text(), nullable=False),
-        sa.Column("event_id", sa.Uuid(), nullable=False),
-        sa.Column("part", sa.SmallInteger(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("partition", sa.Integer(), nullable=False),
-        sa.Column("record_offset", sa.BigInteger(), nullable=False),
-        sa.Column("key", postgresql.BYTEA(), nullable=False),
-        sa.Column("headers", postgresql.BYTEA(), nullable=False),
-        sa.Column("value", postgresql.BYTEA(), nullable=True),
-        sa.Column("sealed", sa.Boolean(), nullable=False),
-        sa.Column("event_type", sa.Text(), nullable=False),
-        sa.Column("entitlement_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("parked_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("replay_asked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("consumer", "event_id", "part", name="parked_once"),
-    )
-    op.create_index("parked_by_key", "parked", ["consumer", "key", "parked_at"], unique=False)
     op.create_table(
         "requests",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -280,6 +217,7 @@ def upgrade() -> None:
         sa.Column("what", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("lives", sa.Integer(), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -305,21 +243,3 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_table(
-        "work",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("correlation_id", sa.Uuid(), nullable=False),
-        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("lease", sa.Uuid(), nullable=True),
-        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("problem", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_index("work_by_due", "work", ["due_at"], unique=False)
-    op.execute(PLAIN_VALUES)
-    for table in ("outbox", "inbox", "work"):
-        op.execute(f"ALTER TABLE {table} SET ({', '.join(queue_options())})")

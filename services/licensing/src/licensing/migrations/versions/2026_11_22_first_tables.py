@@ -4,7 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.tables import PLAIN_VALUES, queue_options
+from shared.revisions import create_bus_tables
+from shared.tables import queue_options
 
 revision = "2026_11_22_first_tables"
 down_revision = None
@@ -13,6 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    create_bus_tables()
     op.create_table(
         "asset",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -25,32 +27,6 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("adam_id", "pricing_param", name="asset_pair"),
-    )
-    op.create_table(
-        "idempotency",
-        sa.Column("caller", sa.Text(), nullable=False),
-        sa.Column("route", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("body_digest", postgresql.BYTEA(), nullable=False),
-        sa.Column("status", sa.SmallInteger(), nullable=False),
-        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("caller", "route", "key"),
-    )
-    op.create_index("idempotency_by_age", "idempotency", ["created_at"], unique=False)
-    op.create_table(
-        "inbox",
-        sa.Column("consumer", sa.Text(), nullable=False),
-        sa.Column("event_id", sa.Uuid(), nullable=False),
-        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "event_id"),
-    )
-    op.create_index("inbox_by_age", "inbox", ["claimed_at"], unique=False, postgresql_using="brin")
-    op.create_table(
-        "job",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("ran_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "library",
@@ -89,6 +65,7 @@ def upgrade() -> None:
         sa.Column("held", sa.Text(), nullable=True),
         sa.Column("refusal", sa.Text(), nullable=True),
         sa.Column("error_number", sa.Integer(), nullable=True),
+        sa.Column("settlement_id", sa.Uuid(), nullable=True),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("intent_id IS NULL OR state IN ('reserved', 'releasing')", name="license_intent"),
         sa.CheckConstraint(
@@ -104,7 +81,28 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("intent_id IS NOT NULL"),
     )
+    op.create_index(
+        "license_by_settlement",
+        "license",
+        ["settlement_id"],
+        unique=False,
+        postgresql_where=sa.text("settlement_id IS NOT NULL"),
+    )
     op.create_index("license_by_target", "license", ["serial_number", "pool_id"], unique=False)
+    op.create_index(
+        "license_ended",
+        "license",
+        ["changed_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('released', 'refused')"),
+    )
+    op.create_index(
+        "license_one_living",
+        "license",
+        ["pool_id", "serial_number", sa.literal_column("(state = 'releasing')")],
+        unique=True,
+        postgresql_where=sa.text("state IN ('waitlisted', 'reserved', 'assigned', 'releasing')"),
+    )
     op.create_index(
         "license_one_unsettled_intent",
         "license",
@@ -145,69 +143,17 @@ def upgrade() -> None:
         postgresql_where=sa.text("processed_at IS NULL"),
     )
     op.create_table(
-        "outbox",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("bucket", sa.SmallInteger(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("key", postgresql.BYTEA(), nullable=False),
-        sa.Column("headers", postgresql.BYTEA(), nullable=False),
-        sa.Column("value", postgresql.BYTEA(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
-        "outbox_lease",
-        sa.Column("bucket", sa.SmallInteger(), nullable=False),
-        sa.Column("owner", sa.Uuid(), nullable=True),
-        sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("bucket"),
-    )
-    op.create_table(
-        "outbox_relay",
-        sa.Column("owner", sa.Uuid(), nullable=False),
-        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("owner"),
-    )
-    op.create_table(
-        "parked",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("consumer", sa.Text(), nullable=False),
-        sa.Column("event_id", sa.Uuid(), nullable=False),
-        sa.Column("part", sa.SmallInteger(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("partition", sa.Integer(), nullable=False),
-        sa.Column("record_offset", sa.BigInteger(), nullable=False),
-        sa.Column("key", postgresql.BYTEA(), nullable=False),
-        sa.Column("headers", postgresql.BYTEA(), nullable=False),
-        sa.Column("value", postgresql.BYTEA(), nullable=True),
-        sa.Column("sealed", sa.Boolean(), nullable=False),
-        sa.Column("event_type", sa.Text(), nullable=False),
-        sa.Column("entitlement_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("parked_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("replay_asked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("consumer", "event_id", "part", name="parked_once"),
-    )
-    op.create_index("parked_by_key", "parked", ["consumer", "key", "parked_at"], unique=False)
-    op.create_table(
-        "work",
+        "settlement",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("correlation_id", sa.Uuid(), nullable=False),
-        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("lease", sa.Uuid(), nullable=True),
-        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("problem", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=True),
+        sa.Column("proof", sa.Text(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("proof IN ('event', 'list', 'refusal')", name="settlement_proof"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("work_by_due", "work", ["due_at"], unique=False)
+    op.create_index("settlement_by_age", "settlement", ["settled_at"], unique=False, postgresql_using="brin")
     op.create_table(
         "content_token",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -264,6 +210,16 @@ def upgrade() -> None:
     )
     op.create_index("pool_untold", "pool", ["asset_id"], unique=False, postgresql_where=sa.text("untold"))
     op.create_table(
+        "foreign_assignment",
+        sa.Column("pool_id", sa.Uuid(), nullable=False),
+        sa.Column("serial_number", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["pool_id"],
+            ["pool.id"],
+        ),
+        sa.PrimaryKeyConstraint("pool_id", "serial_number"),
+    )
+    op.create_table(
         "intent",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("pool_id", sa.Uuid(), nullable=False),
@@ -292,6 +248,5 @@ def upgrade() -> None:
         postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_index("intent_by_pool", "intent", ["pool_id", "kind"], unique=False)
-    op.execute(PLAIN_VALUES)
-    for table in ("outbox", "inbox", "work", "intent", "notification"):
+    for table in ("intent", "notification"):
         op.execute(f"ALTER TABLE {table} SET ({', '.join(queue_options())})")

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.tables import PLAIN_VALUES, queue_options
+from shared.revisions import create_bus_tables
 
 revision = "2026_11_22_first_tables"
 down_revision = None
@@ -13,6 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    create_bus_tables()
     op.create_table(
         "apps",
         sa.Column("enrollment_id", sa.Uuid(), nullable=False),
@@ -88,6 +89,7 @@ def upgrade() -> None:
         sa.Column("unlock_token", postgresql.BYTEA(), nullable=True),
         sa.Column("bootstrap_token", postgresql.BYTEA(), nullable=True),
         sa.Column("token_updated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("questioned_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("awaiting_configuration", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("enrolled_at", sa.DateTime(timezone=True), nullable=True),
@@ -107,81 +109,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("parent_id IS NOT NULL"),
     )
     op.create_index("enrollments_by_serial", "enrollments", ["serial_number"], unique=False)
-    op.create_table(
-        "idempotency",
-        sa.Column("caller", sa.Text(), nullable=False),
-        sa.Column("route", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("body_digest", postgresql.BYTEA(), nullable=False),
-        sa.Column("status", sa.SmallInteger(), nullable=False),
-        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("caller", "route", "key"),
-    )
-    op.create_index("idempotency_by_age", "idempotency", ["created_at"], unique=False)
-    op.create_table(
-        "inbox",
-        sa.Column("consumer", sa.Text(), nullable=False),
-        sa.Column("event_id", sa.Uuid(), nullable=False),
-        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "event_id"),
-    )
-    op.create_index("inbox_by_age", "inbox", ["claimed_at"], unique=False, postgresql_using="brin")
-    op.create_table(
-        "job",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("ran_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
-    )
-    op.create_table(
-        "outbox",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("bucket", sa.SmallInteger(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("key", postgresql.BYTEA(), nullable=False),
-        sa.Column("headers", postgresql.BYTEA(), nullable=False),
-        sa.Column("value", postgresql.BYTEA(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
-        "outbox_lease",
-        sa.Column("bucket", sa.SmallInteger(), nullable=False),
-        sa.Column("owner", sa.Uuid(), nullable=True),
-        sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("bucket"),
-    )
-    op.create_table(
-        "outbox_relay",
-        sa.Column("owner", sa.Uuid(), nullable=False),
-        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("owner"),
-    )
-    op.create_table(
-        "parked",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("consumer", sa.Text(), nullable=False),
-        sa.Column("event_id", sa.Uuid(), nullable=False),
-        sa.Column("part", sa.SmallInteger(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("partition", sa.Integer(), nullable=False),
-        sa.Column("record_offset", sa.BigInteger(), nullable=False),
-        sa.Column("key", postgresql.BYTEA(), nullable=False),
-        sa.Column("headers", postgresql.BYTEA(), nullable=False),
-        sa.Column("value", postgresql.BYTEA(), nullable=True),
-        sa.Column("sealed", sa.Boolean(), nullable=False),
-        sa.Column("event_type", sa.Text(), nullable=False),
-        sa.Column("entitlement_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("parked_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("replay_asked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("consumer", "event_id", "part", name="parked_once"),
-    )
-    op.create_index("parked_by_key", "parked", ["consumer", "key", "parked_at"], unique=False)
     op.create_table(
         "push_certificates",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -261,21 +188,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
-        "work",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("correlation_id", sa.Uuid(), nullable=False),
-        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("lease", sa.Uuid(), nullable=True),
-        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("problem", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_index("work_by_due", "work", ["due_at"], unique=False)
-    op.create_table(
         "identities",
         sa.Column("certificate_hash", postgresql.BYTEA(), nullable=False),
         sa.Column("enrollment_id", sa.Uuid(), nullable=False),
@@ -289,6 +201,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("certificate_hash"),
     )
     op.create_index("identities_by_enrollment", "identities", ["enrollment_id"], unique=False)
-    op.execute(PLAIN_VALUES)
-    for table in ("outbox", "work"):
-        op.execute(f"ALTER TABLE {table} SET ({', '.join(queue_options())})")
