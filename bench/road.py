@@ -91,7 +91,7 @@ class Road:
         began = time.perf_counter()
         answer = await self._assign(app, {"type": "device_group", "id": self._group})
         ended = await self._probe.told("LicenseAssigned", answer["request_id"], len(self.serials))
-        await self._settled(answer["assignments"][0]["id"])
+        await self._calm(answer["assignments"][0]["id"])
         return len(self.serials) / (ended - began)
 
     async def latencies(self, app: str, requests: int) -> list[float]:
@@ -111,11 +111,13 @@ class Road:
         body = {"assignments": [{"asset_id": self._assets[app], "target": target}]}
         return await self._doors.assignment.post("/v1/assignments", body)
 
-    async def _settled(self, assignment_id: str) -> None:
-        """Wait until nothing of an assignment is under way: mdm-push knows none of these devices, and says so."""
+    async def _calm(self, assignment_id: str) -> None:
+        """Wait until nothing is under way: mdm-push knows none of these devices, so each is to be tried again later."""
         await _become(
             lambda: self._doors.assignment.get(f"/v1/assignments/{assignment_id}/progress"),
-            lambda progress: progress["settled"] == progress["targets"],
+            lambda progress: (
+                progress["settled"] + progress["states"].get("retrying", 0) == progress["targets"]
+            ),
         )
 
     async def _buy(self) -> None:

@@ -7,6 +7,7 @@ in the fleet's process, as in the box. Memory is what the fleet's process holds,
 import asyncio
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import cast
 
 from bench.figures import Figure, Size
+from bench.machine import resident_megabytes
 from local.simulators.apns import ApnsSettings, ApnsSimulator
 from local.simulators.authority import Authority
 from local.simulators.devices import DeviceFleet, FleetSettings
@@ -67,13 +69,7 @@ async def _enroll(count: int) -> dict[str, float]:
                 seconds = time.monotonic() - began
                 if refused:
                     raise RuntimeError(f"{len(refused)} devices were refused: {refused[0].cause}")
-                return {"seconds": seconds, "megabytes": _resident()}
-
-
-def _resident() -> float:
-    """Return the megabytes that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
+                return {"seconds": seconds, "megabytes": resident_megabytes(os.getpid())}
 
 
 @asynccontextmanager
