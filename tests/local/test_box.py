@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import resource
+import socket
 import ssl
 import stat
 import sys
@@ -10,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -66,6 +69,18 @@ async def test_the_authority_of_a_directory_goes_on_from_run_to_run(tmp_path: Pa
     assert len(authorities) == 1
 
 
+@pytest.mark.parametrize(
+    "name", ["vpp.itunes.apple.com", "api.push.apple.com", "api.sandbox.push.apple.com", "localhost"]
+)
+async def test_a_client_that_knows_only_apples_own_names_trusts_the_box(tmp_path: Path, name: str) -> None:
+    async with Box(BoxSettings(names=frozenset({"apple"}), directory=tmp_path)) as box:
+        port = urlsplit(box.cards["apple"]["url"]).port
+        trust = ssl.create_default_context(cafile=box.cards["authority"]["certificate_file"])
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust, server_hostname=name)
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_devices_of_the_box_ask_its_apple_for_licenses(tmp_path: Path) -> None:
     names = frozenset({"apple", "apns", "devices"})
     async with Box(
@@ -89,11 +104,39 @@ def test_what_makes_no_sense_is_refused(names: set[str], checkin_url: str, said:
         BoxSettings(names=frozenset(names), directory=tmp_path, checkin_url=checkin_url)
 
 
-async def test_the_command_says_what_is_wrong_with_its_arguments() -> None:
-    process = await asyncio.create_subprocess_exec(*COMMAND, "devices", stderr=asyncio.subprocess.PIPE)
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["devices"], b"devices need the check-in URL of a server"),
+        (["apns", "devices", "--server-ca-file", "nowhere.pem"], b"no such file: nowhere.pem"),
+    ],
+)
+async def test_the_command_says_what_is_wrong_with_its_arguments(arguments: list[str], reason: bytes) -> None:
+    process = await asyncio.create_subprocess_exec(*COMMAND, *arguments, stderr=asyncio.subprocess.PIPE)
     _, said = await process.communicate()
     assert process.returncode == 2
-    assert b"devices need the check-in URL of a server" in said
+    assert reason in said
+
+
+async def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "mailbox", f"--mailbox-port={port}", stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await process.communicate()
+    assert process.returncode == 1
+    assert said.count(b"\n") == 1
+    assert str(port).encode() in said
+
+
+async def test_apple_starts_with_less_than_a_second_of_work() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    async with started("apple"):
+        pass
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert worked < 1, f"{worked:.2f} s of processor time, from start to stop"
 
 
 async def test_a_box_that_does_not_come_up_says_why(tmp_path: Path) -> None:

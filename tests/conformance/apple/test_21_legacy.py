@@ -52,6 +52,21 @@ def test_a_user_is_registered_in_one_call_and_asked_for(admin: Admin) -> None:
     assert [row["userId"] for row in call(api, "getVPPUsersSrv")["users"]] == [user["userId"]]
 
 
+def test_users_are_asked_for_with_or_without_the_retired_ones(admin: Admin) -> None:
+    """Section 21: `includeRetired`, `includeRetiredOnly`."""
+    api = admin.library()
+    for name in ("anna", "ben"):
+        call(api, "registerVPPUserSrv", clientUserIdStr=name)
+    api.manage("retire", {"clientUserId": "ben"})
+
+    def told(**said: Any) -> list[str]:
+        return [row["clientUserIdStr"] for row in call(api, "getVPPUsersSrv", **said)["users"]]
+
+    assert told() == ["anna"]
+    assert told(includeRetired=1) == ["anna", "ben"]
+    assert told(includeRetiredOnly=True) == ["ben"]
+
+
 def test_a_managed_account_is_tied_at_once(admin: Admin) -> None:
     """Section 8: the call that answers with the finished record."""
     api = admin.library()
@@ -142,6 +157,14 @@ def test_requests_are_read_as_clients_write_them(admin: Admin, form: str) -> Non
     assert answers[form]().json()["user"]["clientUserIdStr"] == "anna"
 
 
+def test_a_list_in_a_form_has_brackets_after_its_name(admin: Admin) -> None:
+    """Section 21: as Ruby's rest-client writes the lists of apple_vpp."""
+    api = admin.library()
+    said = {"sToken": api.token, "adamIdStr": APP["adamId"], "associateSerialNumbers[]": serials(2)}
+    answer = api.http.post(api.http.base_url.join("/mdm/manageVPPLicensesByAdamIdSrv"), data=said).json()
+    assert [row["serialNumber"] for row in answer["associations"]] == serials(2)
+
+
 def test_a_client_with_one_base_for_both_versions_finds_it(admin: Admin) -> None:
     """Section 23: version 1 stands under the base of version 2 too."""
     api = admin.library()
@@ -167,6 +190,8 @@ def test_the_assets_may_be_asked_for_where_a_client_needs_them(admin: Admin) -> 
     told = {row["adamIdStr"]: (row["isIrrevocable"], row["productTypeId"], row["totalCount"]) for row in rows}
     assert told[APP["adamId"]] == (False, 8, 10)
     assert told[BOOK["adamId"]] == (True, 10, 10)
+    [book] = call(api, "getVPPAssetsSrv", pricingParam="PLUS")["assets"]
+    assert book["adamIdStr"] == BOOK["adamId"]
 
 
 def test_all_of_version_1_may_be_closed(admin: Admin) -> None:

@@ -167,6 +167,23 @@ async def test_a_sender_with_a_token_has_one_stream_until_its_first_success(
     assert sender.stream_limit == 1000
 
 
+async def test_a_stream_too_many_before_the_first_success_is_refused_alone(
+    connect: Connect, stranger: ssl.SSLContext, simulator: ApnsSimulator
+) -> None:
+    """Clients that send before our SETTINGS arrived are not cut off for it: RFC 9113, 5.1.2."""
+    simulator.script.rules.append(Rule(Answer(400, "BadDeviceToken", delay_seconds=0.05)))
+    key = ECKey.generate_key("P-256")
+    simulator.provider_tokens.trust("KEY", team_id="TEAM", public_key_pem=key.as_pem(private=False).decode())
+    sender = await connect(stranger, topic=APP_TOPIC)
+    token = jwt.encode({"alg": "ES256", "kid": "KEY"}, {"iss": "TEAM", "iat": int(NOW)}, key)
+    headers = {"authorization": f"bearer {token}", "apns-push-type": "alert"}
+    sender.h2.remote_settings.max_concurrent_streams = 10
+    sender.h2.remote_settings.acknowledge()
+    first, second = (sender.post(TOKEN, body=b"{}", headers=headers) for _ in range(2))
+    assert (await second).reset_code == 7
+    assert (await first).status == 400
+
+
 async def test_a_connection_that_ended_is_forgotten(
     simulator: ApnsSimulator, context: ssl.SSLContext
 ) -> None:

@@ -35,15 +35,23 @@ async def test_a_payload_that_is_no_mdm_push_is_refused(
     assert (reply.status, reply.reason, heard) == (400, "BadPayload", [])
 
 
-async def test_a_sender_may_leave_out_what_the_settings_do_not_require(
-    settings: ApnsSettings, context: ssl.SSLContext
+REQUIRED = {
+    "apns-topic": "MissingTopic",
+    "apns-push-type": "InvalidPushType",
+    "apns-priority": "BadPriority",
+    "apns-expiration": "BadExpirationDate",
+}
+
+
+@pytest.mark.parametrize(("header", "reason"), REQUIRED.items())
+async def test_a_sender_may_not_leave_out_what_the_settings_require(
+    settings: ApnsSettings, context: ssl.SSLContext, header: str, reason: str
 ) -> None:
-    async with ApnsSimulator(replace(settings, required_headers=frozenset())) as simulator:
+    async with ApnsSimulator(replace(settings, required_headers=frozenset({header}))) as simulator:
         simulator.registry.register([TOKEN], topic=TOPIC)
         async with Sender(TOPIC).connected(simulator.port, context) as sender:
-            left_out = dict.fromkeys(["apns-topic", "apns-push-type", "apns-priority"])
-            reply = await sender.post(TOKEN, headers=left_out)
-    assert reply.status == 200
+            reply = await sender.post(TOKEN, headers={header: None})
+    assert (reply.status, reply.reason) == (400, reason)
 
 
 async def test_one_seed_and_one_order_of_pushes_give_the_same_ids(

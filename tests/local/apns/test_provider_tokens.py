@@ -4,8 +4,10 @@ import ssl
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 
 from local.simulators.apns import ApnsSimulator
 from tests.conformance.apns.h2_sender import Headers, Sender
@@ -47,6 +49,24 @@ async def test_a_good_token_takes_the_place_of_a_certificate(app_sender: Sender,
     for _ in range(2):
         reply = await app_sender.post(TOKEN, body=b'{"aps":{"alert":"Hello"}}', headers=bearer())
         assert reply.status == 200
+
+
+async def test_a_signature_in_der_is_as_good(app_sender: Sender, bearer: Bearer) -> None:
+    """Pushy, and whoever else signs with Java's own means, writes it so."""
+    headers = bearer()
+    signed, _, signature = str(headers["authorization"]).rpartition(".")
+    raw = urlsafe_b64decode(signature.encode())
+    der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
+    headers = {**headers, "authorization": f"{signed}.{urlsafe_b64encode(der).decode()}"}
+    assert (await app_sender.post(TOKEN, body=b"{}", headers=headers)).status == 200
+    forged = encode_dss_signature(1, 2**300)
+    headers = {**headers, "authorization": f"{signed}.{urlsafe_b64encode(forged).decode()}"}
+    assert (await app_sender.post(TOKEN, body=b"{}", headers=headers)).reason == "InvalidProviderToken"
+
+
+async def test_a_token_speaks_for_no_topic_of_its_own(app_sender: Sender, bearer: Bearer) -> None:
+    reply = await app_sender.post(TOKEN, headers={**bearer(), "apns-topic": None})
+    assert (reply.status, reply.reason) == (400, "MissingTopic")
 
 
 async def test_a_token_never_speaks_for_device_management(

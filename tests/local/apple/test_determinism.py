@@ -62,6 +62,22 @@ async def test_a_state_that_is_put_back_is_the_state_that_was_dumped(apple: Appl
     assert (await library.get("assignments"))["size"] == 7
 
 
+async def test_half_a_character_that_came_through_apples_door_can_be_told_and_put_back(
+    apple: AppleBox,
+) -> None:
+    library = await apple.library(app_of(5))
+    headers = {"Authorization": f"Bearer {library.token}", "Content-Type": "application/json"}
+    body = json.dumps({"users": [{"clientUserId": "\ud800"}]})
+    created = await apple.client.post("users/create", content=body, headers=headers)
+    await library.outcome(created.json()["eventId"])
+    [user] = (await apple.admin.get(f"/libraries/{library.uid}/users")).json()
+    assert user["clientUserId"] == "\ud800"
+    before = (await apple.admin.get("/dump")).content
+    put = await apple.admin.put("/dump", content=before, headers={"Content-Type": "application/json"})
+    assert put.is_success
+    assert (await apple.admin.get("/dump")).content == before
+
+
 async def test_an_open_event_goes_on_where_it_was_dumped(apple: AppleBox) -> None:
     library = await apple.library(app_of(500))
     await apple.turn(hold_events=True)
@@ -91,9 +107,42 @@ async def test_a_state_goes_on_in_another_simulator(apple: AppleBox, certificate
         assert other.world.new_id() == apple.simulator.world.new_id()
 
 
-@pytest.mark.parametrize("document", [{}, {"form": 0}, {"form": 1, "dice": {}}])
-async def test_what_is_no_state_is_refused(apple: AppleBox, document: dict[str, Any]) -> None:
-    assert (await apple.admin.put("/dump", json=document)).status_code == 422
+WRONG: list[tuple[str, Any]] = [
+    ("form", 0),
+    ("dice", {}),
+    ("clock", {"turned": 1e300, "frozen_at": None}),
+    ("libraries", []),  # of tokens and events
+    ("libraries", [1]),
+    ("tokens", [{"text": "t"}]),
+    ("events", [{"event_id": "e"}]),
+    ("titles", {"1": {"name": 5}}),
+    ("log", [[]]),
+    ("requests", {"GET /users": "often"}),
+]
+
+
+@pytest.mark.parametrize(("part", "value"), WRONG)
+async def test_what_is_no_state_is_refused_and_leaves_the_one_there_is(
+    apple: AppleBox, part: str, value: Any
+) -> None:
+    library = await apple.library(app_of(5))
+    await library.outcome(await library.associate(serials(2)))
+    state = await apple.tell("GET", "/dump")
+    answer = await apple.admin.put("/dump", json={**state, part: value})
+    assert answer.status_code == 422
+    assert "this is no state" in answer.json()["detail"]
+    assert await apple.tell("GET", "/dump") == state
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [("total", "many"), ("holders", {"serialNumber": {"S1": 99}, "clientUserId": {}}), ("kept", [[1]])],
+)
+async def test_an_asset_that_cannot_be_is_refused(apple: AppleBox, where: str, value: Any) -> None:
+    await apple.library(app_of(5))
+    state = await apple.tell("GET", "/dump")
+    state["libraries"][0]["assets"][0][where] = value
+    assert (await apple.admin.put("/dump", json=state)).status_code == 422
 
 
 async def test_a_device_sees_its_license_after_the_lag(apple: AppleBox) -> None:

@@ -48,6 +48,13 @@ def read_settings(chosen: argparse.Namespace, directory: Path) -> BoxSettings:
     )
 
 
+def _file(path: str) -> Path:
+    """Take a path. Raises `ArgumentTypeError` where there is no file."""
+    if not Path(path).is_file():
+        raise argparse.ArgumentTypeError(f"no such file: {path}")
+    return Path(path)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local.simulators",
@@ -61,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--topic", default=TOPIC, help="of the push certificate")
     add("--checkin-url", default="", help="the server that devices enroll at")
     add("--connect-url", default="", help="where they connect, if not at the check-in URL")
-    add("--server-ca-file", type=Path, help="whom devices trust; the box's own authority unless given")
+    add("--server-ca-file", type=_file, help="whom devices trust; the box's own authority unless given")
     add("--apns-admin-url", default="", help="the push service of devices, if not in this box")
     add(
         "--apns-door",
@@ -99,7 +106,10 @@ def main() -> None:
             settings = read_settings(chosen, Path(directory))
         except ValueError as error:
             parser.error(str(error))
-        asyncio.run(run(settings))
+        try:
+            asyncio.run(run(settings))
+        except OSError as error:  # a port is taken, a file is not there
+            sys.exit(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,14 @@ from local.simulators.identity import IdentitySettings, IdentitySimulator
 from local.simulators.mailbox import MailboxSettings, MailboxSimulator
 from local.simulators.people import PeopleSettings, PeopleSimulator
 
-HOSTS = ("localhost", "127.0.0.1")
+HOSTS = (  # also Apple's own, for clients that know no other: the rest is up to the machine's hosts file
+    "localhost",
+    "127.0.0.1",
+    "vpp.itunes.apple.com",
+    "api.push.apple.com",
+    "api.sandbox.push.apple.com",
+    "api.development.push.apple.com",
+)
 TOPIC = "com.apple.mgmt.External.5f1d6a0e-8c1b-4a52-9d8e-3b1f7c0a9e44"
 DOORS = ("apple", "apns", "identity", "mailbox")  # simulators with a door of their own beside the admin's
 NAMES = (*DOORS, "devices", "people")

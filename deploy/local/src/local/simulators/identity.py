@@ -1,20 +1,20 @@
 """A simulated identity provider: it publishes its keys, and signs access tokens for whoever asks at the admin door."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any
 
 from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from local.simulators.page import add_page
+from local.simulators.admin import LONGEST_SECONDS, Body, new_door
 from local.simulators.serving import HOST, Serving
+from local.simulators.simulator import Simulator
 
 ALGORITHM = "ES256"
 
@@ -29,35 +29,31 @@ class IdentitySettings:
     key_file: Path | None = None
 
 
-class Grant(BaseModel):
+class Grant(Body):
     """What a token says. A negative `expires_in` (seconds) makes one that has expired already."""
-
-    model_config = ConfigDict(extra="forbid")
 
     subject: str
     scope: str = ""
     audience: str | list[str]
-    expires_in: int = 3600
+    expires_in: Annotated[int, Field(ge=-LONGEST_SECONDS, le=LONGEST_SECONDS)] = 3600
     client_id: str | None = None  # None: the subject, as a client that speaks for itself
 
 
-class Rotation(BaseModel):
+class Rotation(Body):
     """Whether tokens of the former keys stay verifiable, as while a real provider rotates."""
-
-    model_config = ConfigDict(extra="forbid")
 
     keep_former: bool = True
 
 
-class IdentitySimulator:
-    """Start it, or use it as `async with`. Keys are ES256 and live as long as the process."""
+class IdentitySimulator(Simulator):
+    """Its keys are ES256 and live as long as the process."""
 
     def __init__(self, settings: IdentitySettings | None = None) -> None:
+        super().__init__()
         self._settings = settings or IdentitySettings()
         self._keys = [_new_key()]
 
-    async def start(self) -> None:
-        """Open both doors. Raises `OSError` where a port is taken."""
+    async def _open(self) -> None:
         settings = self._settings
         self._door = await Serving.start(
             self._public_app(),
@@ -65,18 +61,8 @@ class IdentitySimulator:
             certificate_file=settings.certificate_file,
             key_file=settings.key_file,
         )
-        self._admin_door = await Serving.start(self._admin_app(), port=settings.admin_port)
-
-    async def stop(self) -> None:
-        """Close both doors."""
-        await asyncio.gather(self._door.stop(), self._admin_door.stop())
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        self._stack.push_async_callback(self._door.stop)
+        await self._open_admin_door(self._admin_app(), settings.admin_port)
 
     @property
     def url(self) -> str:
@@ -88,11 +74,6 @@ class IdentitySimulator:
     def jwks_url(self) -> str:
         """Where the public keys are."""
         return f"{self.url}/jwks"
-
-    @property
-    def admin_url(self) -> str:
-        """The admin door."""
-        return f"http://{HOST}:{self._admin_door.port}"
 
     def sign(self, grant: Grant) -> str:
         """Sign an access token with the newest key, in the profile of RFC 9068."""
@@ -116,10 +97,9 @@ class IdentitySimulator:
         return app
 
     def _admin_app(self) -> FastAPI:
-        app = FastAPI(title="A simulated identity provider: the admin door")
+        app = new_door("A simulated identity provider: the admin door")
         app.add_api_route("/token", self._token, methods=["POST"])
         app.add_api_route("/keys", self._rotate, methods=["POST"])
-        add_page(app)
         return app
 
     async def _jwks(self) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path
 from fastapi.responses import StreamingResponse
+from pydantic import PositiveInt
 
+from local.simulators.admin import new_door
 from local.simulators.apns.admin_bodies import (
     GoAwayBody,
     LimitBody,
@@ -21,7 +23,6 @@ from local.simulators.apns.admin_bodies import (
 )
 from local.simulators.apns.registry import Push, Registry
 from local.simulators.apns.script import GoAway, Rule
-from local.simulators.page import add_page
 
 if TYPE_CHECKING:
     from local.simulators.apns.simulator import ApnsSimulator
@@ -32,12 +33,11 @@ HEARTBEAT_SECONDS = 15.0  # an empty line, so that both ends notice a dead couri
 
 def admin_door(simulator: "ApnsSimulator", courier_lines: set[CourierLine]) -> FastAPI:
     """Build the app; `courier_lines` holds the open ones, each ends when it is given `None`."""
-    door = FastAPI(title="Simulated APNs, admin door")
+    door = new_door("Simulated APNs: the admin door")
     _token_routes(door, simulator.registry)
     _watching_routes(door, simulator)
     _script_routes(door, simulator)
     _connection_routes(door, simulator)
-    add_page(door)
 
     @door.post("/provider-keys", status_code=204)
     async def trust_provider_key(body: ProviderKeyBody) -> None:
@@ -81,7 +81,7 @@ def _token_routes(door: FastAPI, registry: Registry) -> None:
 
 def _watching_routes(door: FastAPI, simulator: "ApnsSimulator") -> None:
     @door.get("/pushes")
-    async def pushes(token: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+    async def pushes(token: str | None = None, limit: PositiveInt = 1000) -> list[dict[str, Any]]:
         """List the newest pushes, the last one last, with what they were answered."""
         seen = [s for s in simulator.pushes if token is None or s.push.token == token]
         return [asdict(s.push) | {"status": s.status, "reason": s.reason} for s in seen[-limit:]]

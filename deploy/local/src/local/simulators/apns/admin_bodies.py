@@ -5,8 +5,9 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field, NonNegativeInt
 
+from local.simulators.admin import LONGEST_SECONDS, Body
 from local.simulators.apns.script import (
     Answer,
     BodyForm,
@@ -21,6 +22,7 @@ from local.simulators.apns.script import (
 )
 
 Token = Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$")]
+Number = Annotated[int, Field(ge=0, lt=2**31)]  # that fits into a frame, RFC 9113, section 4.1
 KINDS: Mapping[str, type[Mischief]] = MappingProxyType(
     {
         "answer": Answer,
@@ -34,7 +36,7 @@ KINDS: Mapping[str, type[Mischief]] = MappingProxyType(
 )
 
 
-class TokensBody(BaseModel):
+class TokensBody(Body):
     """Tokens in lower-case hex."""
 
     tokens: list[Token]
@@ -50,10 +52,10 @@ class RegisterBody(TokensBody):
 class UnregisterBody(TokensBody):
     """Tokens that are gone, since `at` (seconds since 1970; now when left out)."""
 
-    at: float | None = None
+    at: float | None = Field(default=None, ge=0, le=LONGEST_SECONDS)
 
 
-class ProviderKeyBody(BaseModel):
+class ProviderKeyBody(Body):
     """The public half of a key that signs provider tokens (PEM), its id and its team."""
 
     key_id: str
@@ -61,27 +63,27 @@ class ProviderKeyBody(BaseModel):
     public_key_pem: str
 
 
-class LimitBody(BaseModel):
+class LimitBody(Body):
     """A new MAX_CONCURRENT_STREAMS."""
 
-    max_concurrent_streams: int = Field(ge=0)
+    max_concurrent_streams: Number
 
 
-class GoAwayBody(BaseModel):
+class GoAwayBody(Body):
     """The goodbye; `reason` of null sends none, `last_stream_id` is the newest one when left out."""
 
     reason: str | None = "Shutdown"
-    error_code: int = 0
-    last_stream_id: int | None = Field(default=None, ge=0)
+    error_code: Number = 0
+    last_stream_id: Number | None = None
 
 
-class TurnAwayBody(BaseModel):
+class TurnAwayBody(Body):
     """How many connections to come are closed right after the handshake."""
 
-    times: int = Field(ge=0)
+    times: NonNegativeInt
 
 
-class RuleBody(BaseModel):
+class RuleBody(Body):
     """One rule of the script; the fields that its `kind` does not use are ignored."""
 
     kind: Literal["answer", "reset", "silence", "goaway", "hang_up", "half_open", "limit_streams"]
@@ -89,16 +91,16 @@ class RuleBody(BaseModel):
     times: int | None = Field(default=None, ge=1)
     status: int = Field(default=200, ge=200, le=599)
     reason: str | None = None
-    timestamp_ms: int | None = None
+    timestamp_ms: NonNegativeInt | None = None
     body_form: BodyForm = "whole"
     delay_seconds: float = Field(default=0.0, ge=0)
-    retry_after_seconds: int | None = None
+    retry_after_seconds: NonNegativeInt | None = None
     echo: Echo = "lower"
-    error_code: int = 7
-    max_concurrent_streams: int = 1
+    error_code: Number = 7
+    max_concurrent_streams: Number = 1
 
     def mischief(self) -> Mischief:
         """Say it in the script's own words; what was not said is as the script has it."""
         kind = KINDS[self.kind]
-        said = {each.name for each in fields(kind)} & self.model_fields_set
+        said = {each.name for each in fields(kind)} & {*self.model_fields_set, "status"}
         return kind(**{name: getattr(self, name) for name in said})

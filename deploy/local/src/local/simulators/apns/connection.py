@@ -12,6 +12,7 @@ from cryptography import x509
 from h2 import events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
@@ -74,10 +75,11 @@ class ApnsConnection(asyncio.Protocol):
             self._certificate = Certificate.read(x509.load_der_x509_certificate(certificate))
         self._proven = self._certificate is not None
         self._wiring.open_connections.add(self)
-        first_limit = self._wiring.max_concurrent_streams if self._proven else 1
-        self._h2.local_settings.max_concurrent_streams = first_limit
-        self._h2.local_settings.acknowledge()  # the first SETTINGS hold from the first frame on
+        self._allow(self._wiring.max_concurrent_streams if self._proven else 1)
         self._h2.initiate_connection()
+        if not self._proven:
+            # h2 would cut off a client that sent more before our SETTINGS came: `_open` refuses the streams alone.
+            self._allow(self._wiring.max_concurrent_streams)
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -157,8 +159,16 @@ class ApnsConnection(asyncio.Protocol):
             case _:
                 pass
 
+    def _allow(self, streams: int) -> None:
+        """Make h2 hold to a number of streams from this moment, whether the client heard of it or not."""
+        self._h2.local_settings.max_concurrent_streams = streams
+        self._h2.local_settings.acknowledge()
+
     def _open(self, stream_id: int, headers: list[tuple[str, str]]) -> None:
         self._newest_stream = max(self._newest_stream, stream_id)
+        if self._streams and not self._proven:  # RFC 9113, 5.1.2: never processed, safe to send again
+            self._h2.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+            return
         if self._last_stream is None or stream_id <= self._last_stream:
             self._streams[stream_id] = _Stream(headers)
 

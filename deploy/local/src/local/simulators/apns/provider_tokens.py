@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
+from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 
 TOKEN_LIFE_SECONDS = 3600.0  # older ones are ExpiredProviderToken
 SKEW_SECONDS = 300.0
+SIGNATURE_NUMBER = 32  # bytes of each of the two numbers of an ES256 signature (RFC 7518, 3.4)
 REMEMBERED = 1000  # tokens whose signature is not checked again
 
 
@@ -57,7 +60,7 @@ class ProviderTokens:
         """Return when a token was issued; `None` when it is not signed by a key of its team with ES256."""
         try:
             key = self._keys[str(jws.extract_compact(token.encode()).headers()["kid"])]
-            claims = jwt.decode(token, key.public_key, algorithms=["ES256"]).claims
+            claims = jwt.decode(_as_jose(token), key.public_key, algorithms=["ES256"]).claims
             issued_at = float(claims["iat"])
         except (JoseError, KeyError, TypeError, ValueError):
             return None
@@ -67,3 +70,14 @@ class ProviderTokens:
             self._issued_at.clear()
         self._issued_at[token] = issued_at
         return issued_at
+
+
+def _as_jose(token: str) -> str:
+    """Write a signature in DER, as Java makes them and Pushy sends them, in the form of JOSE: Apple takes both."""
+    signed, _, signature = token.rpartition(".")
+    try:
+        numbers = decode_dss_signature(urlsafe_b64decode(signature.encode()))
+        raw = b"".join(number.to_bytes(SIGNATURE_NUMBER) for number in numbers)
+    except (OverflowError, ValueError):  # as most senders write it, or nothing good
+        return token
+    return f"{signed}.{urlsafe_b64encode(raw).decode()}"

@@ -150,7 +150,7 @@ def _priority(headers: dict[str, str], required: AbstractSet[str]) -> int:
     given = headers.get("apns-priority")
     if given is None and "apns-priority" not in required:
         return 10
-    if given not in {"5", "10"}:  # 1 exists too, but never wakes a device: no use for MDM
+    if given not in {"1", "5", "10"}:
         _refuse("BadPriority")
     return int(given)
 

@@ -4,7 +4,6 @@ import random
 import uuid
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Self
 
 from local.simulators.apns import fast
 from local.simulators.apns.admin import CourierLine, admin_door
@@ -16,7 +15,8 @@ from local.simulators.apns.rules import RefusedError, Request, Rules
 from local.simulators.apns.script import Answer, GoAway, LimitStreams, Mischief, Reaction, Script
 from local.simulators.apns.scripted import ScriptedDoor
 from local.simulators.apns.settings import ApnsSettings
-from local.simulators.serving import HOST, Serving
+from local.simulators.serving import HOST
+from local.simulators.simulator import Simulator
 
 ACCEPTED = Answer(200)
 
@@ -30,7 +30,7 @@ class SeenPush:
     reason: str | None
 
 
-class ApnsSimulator:
+class ApnsSimulator(Simulator):
     """APNs for MDM. `registry` knows the tokens, `script` the mischief, `pushes` what was sent.
 
     `connections`, `limit_streams`, `go_away` and `turn_away` are the scripted door's: nothing comes of them at the
@@ -38,6 +38,7 @@ class ApnsSimulator:
     """
 
     def __init__(self, settings: ApnsSettings) -> None:
+        super().__init__()
         self.settings = settings
         self.registry = Registry(settings.clock)
         self.provider_tokens = ProviderTokens(settings.clock)
@@ -53,34 +54,20 @@ class ApnsSimulator:
             latency_seconds=settings.latency_seconds,
         )
         self._door: ScriptedDoor | FastDoor | None = None
-        self._admin: Serving | None = None
         self._courier_lines: set[CourierLine] = set()
 
-    async def start(self) -> None:
-        """Open both doors. Raises `OSError` when a port is taken."""
+    async def _open(self) -> None:
         if self.settings.door == "fast":
             self._door = await FastDoor.open(self.settings, self.react, self._mint_id)
         else:
             self._door = await ScriptedDoor.open(self.settings, self._wiring)
-        door = admin_door(self, self._courier_lines)
-        self._admin = await Serving.start(door, port=self.settings.admin_port)
+        self._stack.push_async_callback(self._door.close)
+        await self._open_admin_door(admin_door(self, self._courier_lines), self.settings.admin_port)
+        self._stack.callback(self._end_courier_lines)
 
-    async def stop(self) -> None:
-        """Close both doors; whoever waits for an answer loses the connection."""
+    def _end_courier_lines(self) -> None:
         for line in self._courier_lines:
             line.put_nowait(None)
-        if self._admin is not None:
-            await self._admin.stop()
-        if self._door is not None:
-            await self._door.close()
-        self._door = self._admin = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
 
     @property
     def port(self) -> int:
@@ -93,13 +80,6 @@ class ApnsSimulator:
     def url(self) -> str:
         """Where a sender posts to `/3/device/<token>`."""
         return f"https://{HOST}:{self.port}"
-
-    @property
-    def admin_url(self) -> str:
-        """Where tests and devices register tokens, listen and write the script."""
-        if self._admin is None:
-            raise RuntimeError("the push service is not started")
-        return f"http://{HOST}:{self._admin.port}"
 
     @property
     def connections(self) -> set[ApnsConnection]:

@@ -144,13 +144,17 @@ class Asset:
             self.holders[HolderKind.USER][kept.client_user_id] = at
             self.revision = at
 
-    def refund(self, count: int, *, assigned: AssignedOnRefund, at: int = 0) -> None:
-        """Own `count` licenses less. Raises `CountError` where the counts or the policy do not allow it."""
+    def check_refund(self, count: int, *, assigned: AssignedOnRefund) -> None:
+        """Raise `CountError` where the counts or the policy do not allow a refund."""
         if count > self.total:
             raise CountError(f"only {self.total} are owned")
-        missing = count - self.available
-        if missing > 0 and assigned is AssignedOnRefund.REFUSE:
+        if count > self.available and assigned is AssignedOnRefund.REFUSE:
             raise CountError(f"only {self.available} are not assigned")
+
+    def refund(self, count: int, *, assigned: AssignedOnRefund, at: int = 0) -> None:
+        """Own `count` licenses less. Raises `CountError` where that is not allowed."""
+        self.check_refund(count, assigned=assigned)
+        missing = count - self.available
         self.total -= count
         if missing > 0 and assigned is AssignedOnRefund.TAKE_BACK:
             self._take_newest(missing, at=at)

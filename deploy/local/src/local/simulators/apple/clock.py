@@ -4,6 +4,10 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
+END = datetime(
+    9000, 1, 1, tzinfo=UTC
+)  # a thousand years before Python's own, for lives and leases added to it
+
 
 class VirtualClock:
     """Times are aware and UTC. Who sleeps by it wakes when it is turned past the end of the sleep."""
@@ -23,7 +27,9 @@ class VirtualClock:
         return datetime.fromtimestamp(self.seconds(), UTC)
 
     def advance(self, step: timedelta) -> None:
-        """Turn it forward."""
+        """Turn it forward. Raises `ValueError` where time ends."""
+        if self.seconds() + step.total_seconds() > END.timestamp():
+            raise ValueError(f"time ends in {END.year}")
         if self.frozen_at is None:
             self.turned += step.total_seconds()
         else:

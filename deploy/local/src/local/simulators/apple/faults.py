@@ -12,6 +12,7 @@ from typing import Annotated, Any, assert_never
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from starlette.responses import Response, StreamingResponse
 
+from local.simulators.admin import LONGEST_SECONDS, STRICT
 from local.simulators.apple.errors import error_body
 from local.simulators.apple.events import Doom, Event
 from local.simulators.serving import HangUp
@@ -54,7 +55,7 @@ class Fault:
     connects anew finds it.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it from the class
+    __pydantic_config__ = STRICT
 
     path: str
     answer: Answer
@@ -65,7 +66,7 @@ class Fault:
     seconds: NonNegativeFloat = 0.0
     status: Annotated[int, Field(ge=200, le=599)] = 200
     error_number: int = 9603
-    retry_after_seconds: int | None = None
+    retry_after_seconds: Annotated[int, Field(ge=0, le=LONGEST_SECONDS)] | None = None
     retry_after_form: RetryAfterForm = RetryAfterForm.SECONDS
     targets: tuple[str, ...] = ()
     old_connections: bool = False

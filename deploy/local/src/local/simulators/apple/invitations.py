@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from local.simulators.apple.library import Library
 from local.simulators.apple.notify import Notifier
 from local.simulators.apple.users import User, UserRefused, UserStatus
-from local.simulators.apple.working import tie
+from local.simulators.apple.working import check_free, tie
 from local.simulators.apple.world import World
 
 PAGE = """<!doctype html><title>Join</title><p>{sentence}</p>
@@ -45,6 +45,7 @@ class Invitations:
         not agreed to the terms.
         """
         library, user = self.find(code)
+        check_free(account, library)  # before the version moves
         tied = tie(user, account, self._world.begin(library))
         self._notifier.tell_associated(library, tied)
         return library, tied

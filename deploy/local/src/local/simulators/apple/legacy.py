@@ -187,9 +187,20 @@ async def _read(request: Request) -> Said:
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        body = dict(parse_qsl(text))
+        body = _form(text)
     said = {**request.query_params, **(body if isinstance(body, dict) else {})}
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _form(text: str) -> Said:
+    """Read a form: a name that ends in `[]` is a list, as Ruby's rest-client writes it."""
+    form: dict[str, Any] = {}
+    for name, value in parse_qsl(text):
+        if name.endswith("[]"):
+            form.setdefault(name.removesuffix("[]"), []).append(value)
+        else:
+            form[name] = value
+    return form
 
 
 def _failure(number: int) -> Said:

@@ -47,12 +47,13 @@ def manage_licenses(said: Said, scene: Scene) -> Said:
 
 
 def get_assets(said: Said, scene: Scene) -> Said:
-    """Answer all assets, with their counts where `includeLicenseCounts` is said."""
+    """Answer all assets, or those of `pricingParam`, with their counts where `includeLicenseCounts` is said."""
     rows = [
         _asset_row(asset)
         | {"deviceAssignable": asset.device_assignable}
         | (_counts(asset) if said.get("includeLicenseCounts") else {})
         for asset in scene.library.assets.values()
+        if said.get("pricingParam") in {None, asset.key.quality}
     ]
     return {"assets": rows, "totalCount": len(rows)}
 

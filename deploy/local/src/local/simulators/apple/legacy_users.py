@@ -54,17 +54,25 @@ def get_user(said: Said, scene: Scene, origin: str) -> Said:
 
 
 def get_users(said: Said, scene: Scene, origin: str) -> Said:
-    """Answer all users in one batch; `includeRetired` 1 with those that are retired. Raises `AppleError` 9602."""
+    """Answer all users in one batch, with retired ones by `includeRetired`, without others by `includeRetiredOnly`.
+
+    Raises `AppleError` 9602.
+    """
     library = scene.library
     token = said.get("sinceModifiedToken")
     since = library.versions.get(token) if token else -1
     if since is None:
         raise AppleError(9602)
-    retired = str(said.get("includeRetired", "0")).lower() in {"1", "true"}
+    only_retired = _is_on(said, "includeRetiredOnly")
+    wanted = {False} if only_retired else {True, False} if _is_on(said, "includeRetired") else {True}
     rows = [
-        user_row(user, origin) for user in library.users if user.revision > since and (retired or user.active)
+        user_row(user, origin) for user in library.users if user.revision > since and user.active in wanted
     ]
     return {"users": rows, "totalCount": len(rows), "sinceModifiedToken": library.version_id}
+
+
+def _is_on(said: Said, name: str) -> bool:
+    return str(said.get(name, "0")).lower() in {"1", "true"}
 
 
 def user_row(user: User, origin: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from local.simulators.admin import STRICT
+
 # Apple's published samples, documentation "Service Config".
 LIMITS: Mapping[str, int] = MappingProxyType(
     {
@@ -37,7 +39,7 @@ class Knobs:
     Where Apple's documentation leaves a question open, a knob has both answers, the likelier one first.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it from the class
+    __pydantic_config__ = STRICT
 
     # How events are worked
     event_delay_seconds: NonNegativeFloat = 0.0  # from the POST to the first task of its event

@@ -7,30 +7,82 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
-from local.simulators.apple.assets import Asset, AssetKey, HolderKind, Kept, ProductType, Quality
+from local.simulators.admin import STRICT
+from local.simulators.apple.assets import Asset, AssetKey, HolderKind
 from local.simulators.apple.clock import VirtualClock
-from local.simulators.apple.dice import Dice
-from local.simulators.apple.events import Doom, Event, EventStatus, EventType, Failure, UserWish
+from local.simulators.apple.dice import CountingDice
+from local.simulators.apple.events import Event, Failure, UserWish
 from local.simulators.apple.faults import Fault
 from local.simulators.apple.library import Library, Subscription
-from local.simulators.apple.settings import Knobs
+from local.simulators.apple.settings import LIMITS, Knobs
 from local.simulators.apple.titles import Title
 from local.simulators.apple.tokens import Rights, Token
-from local.simulators.apple.users import User, Users, UserStatus
+from local.simulators.apple.users import User, Users
 from local.simulators.apple.world import LOG_LENGTH, LoggedRequest, World
 
 FORM = 1  # of the document; another one is refused
-FAULTS = TypeAdapter(list[Fault])
-KNOBS = TypeAdapter(Knobs)
-TITLES = TypeAdapter(dict[str, Title])
 
 Document = dict[str, Any]
 Said = Mapping[str, Any]
+
+
+class _Form(BaseModel):
+    model_config = STRICT
+
+
+class ClockForm(_Form):
+    """A clock as it is written down."""
+
+    turned: float
+    frozen_at: float | None
+
+
+class LibraryForm(_Form):
+    """A library as it is written down."""
+
+    uid: str
+    country: str
+    platform: str
+    location_name: str
+    version_id: str
+    managed_accounts: tuple[str, ...]
+    accounts_without_terms: frozenset[str]
+    assets: list[Document]
+    users: list[User]
+    mdm_info: dict[str, str] | None
+    client_context: str
+    subscription: Subscription
+    revision: int
+    versions: dict[str, int]
+    moments: list[float]
+
+
+class TokenForm(_Form):
+    """A token as it is written down; `library` is its uid, `expires_at` a UNIX time."""
+
+    text: str
+    library: str
+    expires_at: float
+    account: str
+    rights: Rights
+    revoked: bool
+
+
+ASSET = TypeAdapter(Asset)
+COUNTS = TypeAdapter(dict[str, int])
+EVENT = TypeAdapter(Event)
+FAULTS = TypeAdapter(list[Fault])
+KEYS = TypeAdapter(list[AssetKey])
+KNOBS = TypeAdapter(Knobs)
+LOG = TypeAdapter(list[LoggedRequest])
+NAMES = TypeAdapter(list[str])
+TEXTS = TypeAdapter(dict[str, str])
+TITLES = TypeAdapter(dict[str, Title])
 
 
 def dump(world: World) -> Document:
@@ -52,27 +104,33 @@ def dump(world: World) -> Document:
     }
 
 
-def load(world: World, said: Said, *, now: float) -> None:
-    """Take a document over in the place of all there is, at `now` of the loop's clock.
+def read(said: Said, *, now: float) -> World:
+    """Make a world of what was written down, at `now` of the loop's clock. Raises ValueError where it is none."""
+    try:
+        return _read(said, now=now)
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError) as error:
+        raise ValueError(repr(error)) from error
 
-    Raises KeyError, TypeError, ValueError where it is none.
-    """
+
+def _read(said: Said, *, now: float) -> World:
     if said["form"] != FORM:
-        raise ValueError(f"the form {said['form']} is not {FORM}")
-    world.reset()
-    world.dice = Dice(**said["dice"])
-    world.clock = VirtualClock(**said["clock"])
-    world.knobs = KNOBS.validate_python(said["knobs"])
+        raise ValueError(f"the form {said['form']!r} is not {FORM}")
+    world = World(seed=0, knobs=Knobs())
+    world.dice = CountingDice(**COUNTS.validate_python(said["dice"]))
+    world.clock = VirtualClock(**dict(ClockForm.model_validate(said["clock"])))
+    world.clock.advance(timedelta(0))  # raises where time ends
+    world.knobs = KNOBS.validate_python({**said["knobs"], "limits": {**LIMITS, **said["knobs"]["limits"]}})
     libraries = [_read_library(one) for one in said["libraries"]]
     world.libraries = {library.uid: library for library in libraries}
-    world.tokens = {one["text"]: _read_token(one, world.libraries) for one in said["tokens"]}
-    world.events = {one["event_id"]: _read_event(one) for one in said["events"]}
+    world.tokens = {token.text: token for token in (_read_token(one, world) for one in said["tokens"])}
+    world.events = {event.event_id: event for event in (_read_event(one, world) for one in said["events"])}
     world.titles = TITLES.validate_python(said["titles"])
-    world.developer_keys = dict(said["developer_keys"])
+    world.developer_keys = TEXTS.validate_python(said["developer_keys"])
     world.faults.add(FAULTS.validate_python(said["faults"]), now=now)
-    world.log = deque((LoggedRequest(*one) for one in said["log"]), LOG_LENGTH)
-    world.requests = Counter(said["requests"])
-    world.notifications = Counter(said["notifications"])
+    world.log = deque(LOG.validate_python(said["log"]), LOG_LENGTH)
+    world.requests = Counter(COUNTS.validate_python(said["requests"]))
+    world.notifications = Counter(COUNTS.validate_python(said["notifications"]))
+    return world
 
 
 def _plain(value: Any) -> Any:
@@ -100,22 +158,23 @@ def _library(library: Library) -> Document:
 
 
 def _read_library(said: Said) -> Library:
+    form = LibraryForm.model_validate(said)
+    if len(form.moments) != form.revision + 1:
+        raise ValueError("a library has a moment for each revision")
     library = Library(
         **{
-            **said,
-            "managed_accounts": tuple(said["managed_accounts"]),
-            "accounts_without_terms": frozenset(said["accounts_without_terms"]),
-            "subscription": Subscription(
-                **{**said["subscription"], "types": tuple(said["subscription"]["types"])}
-            ),
-            "versions": dict(said["versions"]),
-            "moments": array("d", said["moments"]),
-            "assets": {asset.key: asset for asset in map(_read_asset, said["assets"])},
+            **dict(form),
+            "moments": array("d", form.moments),
+            "assets": {asset.key: asset for asset in map(_read_asset, form.assets)},
             "users": Users(),
         }
     )
-    for user in said["users"]:
-        library.users.add(User(**{**user, "status": UserStatus(user["status"])}))
+    for user in form.users:
+        library.users.add(user)
+    for asset in library.assets.values():
+        held = [*asset.holders.values(), *asset.former.values()]
+        if any(not 0 <= at <= library.revision for holders in held for at in holders.values()):
+            raise ValueError("a license was given in a revision to come")
     return library
 
 
@@ -136,22 +195,9 @@ def _asset(asset: Asset) -> Document:
 
 
 def _read_asset(said: Said) -> Asset:
-    return Asset(
-        **{
-            **said,
-            "key": _read_key(said["key"]),
-            "product_type": ProductType(said["product_type"]),
-            "platforms": tuple(said["platforms"]),
-            "holders": {kind: dict(said["holders"][kind]) for kind in HolderKind},
-            "former": {kind: dict(said["former"][kind]) for kind in HolderKind},
-            "kept": {number: Kept(client_user_id, since) for number, client_user_id, since in said["kept"]},
-        }
+    return ASSET.validate_python(
+        {**said, "kept": {number: (client_user_id, since) for number, client_user_id, since in said["kept"]}}
     )
-
-
-def _read_key(said: Any) -> AssetKey:
-    adam_id, quality = said
-    return AssetKey(adam_id, Quality(quality))
 
 
 def _token(token: Token) -> Document:
@@ -165,14 +211,14 @@ def _token(token: Token) -> Document:
     }
 
 
-def _read_token(said: Said, libraries: Mapping[str, Library]) -> Token:
+def _read_token(said: Said, world: World) -> Token:
+    form = TokenForm.model_validate(said)
     return Token(
-        said["text"],
-        libraries[said["library"]],
-        datetime.fromtimestamp(said["expires_at"], UTC),
-        said["account"],
-        Rights(said["rights"]),
-        said["revoked"],
+        **{
+            **dict(form),
+            "library": world.libraries[form.library],
+            "expires_at": datetime.fromtimestamp(form.expires_at, UTC),
+        }
     )
 
 
@@ -199,25 +245,22 @@ def _event(event: Event) -> Document:
     }
 
 
-def _read_event(said: Said) -> Event:
+def _read_event(said: Said, world: World) -> Event:
     wishes = [UserWish(*wish) for wish in said["wishes"]]
-    return Event(
-        **{
+    event = EVENT.validate_python(
+        {
             **said,
-            "type": EventType(said["type"]),
-            "assets": [_read_key(key) for key in said["assets"]],
-            "targets": {HolderKind(kind): list(names) for kind, names in said["targets"].items()},
             "wishes": {wish.client_user_id: wish for wish in wishes},
-            "status": EventStatus(said["status"]),
             "failures": {number: _read_failure(*rest) for number, *rest in said["failures"]},
-            "short": {_read_key(key) for key in said["short"]},
-            "doom": said["doom"] and Doom(said["doom"][0], frozenset(said["doom"][1])),
         }
     )
+    if event.uid not in world.libraries:
+        raise ValueError(f"an event of no library {event.uid!r}")
+    return event
 
 
 def _read_failure(assets: list[Any], targets: Mapping[str, list[str]]) -> Failure:
     return Failure(
-        dict.fromkeys(_read_key(key) for key in assets),
-        {kind: dict.fromkeys(targets[kind]) for kind in HolderKind},
+        dict.fromkeys(KEYS.validate_python(assets)),
+        {kind: dict.fromkeys(NAMES.validate_python(targets[kind])) for kind in HolderKind},
     )

@@ -85,14 +85,19 @@ def register(wish: UserWish, scene: Scene) -> User:
     return user if account is None else tie_managed(user, account, scene)
 
 
+def check_free(account: str, library: Library) -> None:
+    """Raise `UserRefused` 9641, 9642 for an account that a user without one cannot be tied to."""
+    if account in library.accounts_without_terms:
+        raise UserRefused(NO_TERMS)
+    if library.users.with_account(account) is not None:
+        raise UserRefused(9641)
+
+
 def _refuse_account(account: str, scene: Scene) -> None:
     """Raise what would keep a new user from being tied, before there is one."""
     if not scene.library.manages(account):
         raise UserRefused(FOREIGN_ACCOUNT)
-    if account in scene.library.accounts_without_terms:
-        raise UserRefused(NO_TERMS)
-    if scene.library.users.with_account(account) is not None:
-        raise UserRefused(9641)
+    check_free(account, scene.library)
 
 
 def _associate(event: Event, part: Slice, scene: Scene, failed: Failed) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from local.simulators.apple.clock import VirtualClock
-from local.simulators.apple.dice import Dice
+from local.simulators.apple.dice import CountingDice
 from local.simulators.apple.errors import AppleError
 from local.simulators.apple.events import Event
 from local.simulators.apple.faults import FaultScript
@@ -39,7 +39,7 @@ class World:
     def reset(self) -> None:
         """Forget everything and begin again."""
         self._recent: dict[str, deque[float]] = {}
-        self.dice = Dice(self._seed)
+        self.dice = CountingDice(self._seed)
         self.clock = VirtualClock()
         self.knobs = self._first_knobs
         self.libraries: dict[str, Library] = {}
@@ -51,6 +51,12 @@ class World:
         self.log: deque[LoggedRequest] = deque(maxlen=LOG_LENGTH)
         self.requests: Counter[str] = Counter()  # by "METHOD path"
         self.notifications: Counter[str] = Counter()  # attempts, delivered, abandoned, lost, doubled
+
+    def become(self, other: "World") -> None:
+        """Take over the state of another; `reset` still makes this one as it was at its own start."""
+        start = self._seed, self._first_knobs
+        vars(self).update(vars(other))
+        self._seed, self._first_knobs = start
 
     def new_id(self) -> str:
         """Mint a UUID in its text form, from the seed."""

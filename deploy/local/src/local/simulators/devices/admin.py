@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException
 
+from local.simulators.admin import new_door
 from local.simulators.devices.admin_bodies import (
     AuthorizeBody,
     ClockBody,
@@ -22,7 +23,6 @@ from local.simulators.devices.kinds import Kind
 from local.simulators.devices.model import Device, Enrollment
 from local.simulators.devices.script import Script
 from local.simulators.devices.trace import Exchange
-from local.simulators.page import add_page
 
 if TYPE_CHECKING:
     from local.simulators.devices.fleet import DeviceFleet
@@ -82,8 +82,10 @@ class AdminDoor:
         self._fleet.lock(self._select(body), locked=False)
 
     async def log_in(self, body: LoginBody) -> None:
-        """Log a user in, who gets a channel."""
+        """Log a user in, who gets a channel; 409 where a device has no users, as an iPhone."""
         devices = self._select(body)
+        if single := [device.serial for device in devices if not device.traits.has_users]:
+            raise HTTPException(409, f"nobody logs in to {', '.join(single[:10])}")
         await self._fleet.hands.log_in(
             devices, body.user, account=body.account, of_directory=body.of_directory
         )
@@ -171,7 +173,7 @@ class AdminDoor:
 
 def admin_door(fleet: "DeviceFleet") -> FastAPI:
     """Build the app; its table of routes stands here."""
-    app = FastAPI(title="Simulated devices, admin door")
+    app = new_door("Simulated devices: the admin door")
     door = AdminDoor(fleet)
     app.get("/devices")(door.list_devices)
     app.get("/devices/{serial}")(door.one_device)
@@ -199,5 +201,4 @@ def admin_door(fleet: "DeviceFleet") -> FastAPI:
         ("/clock", door.advance),
     ):
         app.post(path, status_code=204)(act)
-    add_page(app)
     return app

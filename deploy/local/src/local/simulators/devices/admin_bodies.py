@@ -2,18 +2,15 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, NonNegativeInt
 
+from local.simulators.admin import LONGEST_SECONDS, Body
 from local.simulators.devices.kinds import Kind
 from local.simulators.devices.model import Channel, Device
 from local.simulators.devices.script import Mischief
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class CreateBody(_Strict):
+class CreateBody(Body):
     """How many devices of which kind; serial numbers begin with the prefix."""
 
     count: int = Field(ge=1, le=100_000)
@@ -23,7 +20,7 @@ class CreateBody(_Strict):
     awaits_configuration: bool = False  # held in Setup Assistant until DeviceConfigured
 
 
-class Selection(_Strict):
+class Selection(Body):
     """Which devices: those named, else all whose serial number begins with `prefix`."""
 
     serials: list[str] | None = None
@@ -33,8 +30,8 @@ class Selection(_Strict):
 class ScriptBody(Selection):
     """A script for the devices selected; an empty one means: behave again."""
 
-    times: dict[Mischief, int] = {}
-    not_now: dict[str, int] = {}
+    times: dict[Mischief, NonNegativeInt] = Field(default_factory=dict)
+    not_now: dict[str, NonNegativeInt] = Field(default_factory=dict)
 
 
 class LoginBody(Selection):
@@ -66,7 +63,7 @@ class AuthorizeBody(Selection):
 class GetAppBody(Selection):
     """An app that users get by themselves."""
 
-    adam_id: int
+    adam_id: int = Field(ge=1, lt=2**63)
 
 
 class DeleteAppBody(Selection):
@@ -75,10 +72,10 @@ class DeleteAppBody(Selection):
     identifier: str
 
 
-class ClockBody(_Strict):
+class ClockBody(Body):
     """How far to put the clock forward."""
 
-    advance_seconds: float = Field(ge=0)
+    advance_seconds: float = Field(ge=0, le=LONGEST_SECONDS)
 
 
 def describe(device: Device, *, now: float) -> dict[str, Any]:

@@ -4,12 +4,10 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Self
 
 from local.simulators.devices.admin import admin_door
 from local.simulators.devices.commands.moments import is_locked, seconds_of_night
 from local.simulators.devices.courier import courier_to
-from local.simulators.devices.dice import Dice
 from local.simulators.devices.enrolling import Enroller
 from local.simulators.devices.errands import Errands
 from local.simulators.devices.hands import Hands
@@ -24,16 +22,18 @@ from local.simulators.devices.tokens import Tokens, in_hex
 from local.simulators.devices.trace import Trace
 from local.simulators.devices.trouble import SentAwayError, ServerTroubleError, SignInNeededError
 from local.simulators.devices.wire import Wire
-from local.simulators.serving import HOST, Serving
+from local.simulators.dice import Dice
+from local.simulators.simulator import Simulator
 
 SERIAL_LENGTH = 12
 LONGEST_NAP_SECONDS = 3600.0  # between two looks whether the night is over
 
 
-class DeviceFleet:
+class DeviceFleet(Simulator):
     """Simulated devices of one server. `devices` are there to be looked at, by serial number."""
 
     def __init__(self, settings: FleetSettings) -> None:
+        super().__init__()
         self.settings = settings
         self.devices: dict[str, Device] = {}
         self.clock = Clock(settings.clock)
@@ -41,10 +41,11 @@ class DeviceFleet:
         self._numbers: Counter[str] = Counter()  # the last serial number given, by prefix
         self._morning: asyncio.TimerHandle | None = None
 
-    async def start(self) -> None:
+    async def _open(self) -> None:
         """Open the line to APNs and the admin door. Raises `TimeoutError` when APNs does not answer."""
         settings = self.settings
         self.wire = Wire(settings)
+        self._stack.push_async_callback(self.wire.close)
         store = AppStore(license_check(settings.license_check, self.wire.client, clock=self.clock.now))
         self._session = Session(settings, self.wire, store, self.trace, self.clock)
         self._errands = Errands(self._visit, workers=settings.connections)
@@ -53,31 +54,17 @@ class DeviceFleet:
         self._tokens = Tokens(self._courier, Dice(settings.seed))
         self._enroller = Enroller(settings, self.wire, self._tokens, self.trace)
         self.hands = Hands(settings, self.clock, self._enroller, self._tokens, store)
-        await self._courier.start()
         self._errands.start()
-        self._admin = await Serving.start(admin_door(self), port=settings.admin_port)
+        self._stack.push_async_callback(self._errands.stop)
+        await self._courier.start()
+        self._stack.push_async_callback(self._courier.stop)
+        await self._open_admin_door(admin_door(self), settings.admin_port)
         self._wait_for_morning()
+        self._stack.callback(self._forget_morning)
 
-    async def stop(self) -> None:
-        """Close both, break off what runs."""
+    def _forget_morning(self) -> None:
         if self._morning is not None:
             self._morning.cancel()
-        await self._admin.stop()
-        await self._courier.stop()
-        await self._errands.stop()
-        await self.wire.close()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    @property
-    def admin_url(self) -> str:
-        """Where stories and tests create, wipe and watch devices."""
-        return f"http://{HOST}:{self._admin.port}"
 
     @property
     def counts(self) -> Counter[str]:

@@ -53,6 +53,11 @@ class Traits:
         """Whether it runs macOS."""
         return self.platform is Platform.MACOS
 
+    @property
+    def has_users(self) -> bool:
+        """Whether users log in to it."""
+        return self.is_mac or self.shared
+
 
 Version = tuple[int, ...]
 

@@ -8,7 +8,6 @@ from xml.parsers.expat import ExpatError
 from local.simulators.devices.commands import World, perform
 from local.simulators.devices.commands.moments import is_locked
 from local.simulators.devices.commands.reports import malformed
-from local.simulators.devices.dice import Dice
 from local.simulators.devices.licenses import AppStore, License
 from local.simulators.devices.model import Channel
 from local.simulators.devices.packages import Porter
@@ -17,6 +16,7 @@ from local.simulators.devices.settings import FleetSettings
 from local.simulators.devices.times import Clock
 from local.simulators.devices.trace import Trace
 from local.simulators.devices.wire import Wire
+from local.simulators.dice import Dice
 
 IDLE, NOT_NOW = "Idle", "NotNow"
 BUYING = frozenset({"InstallApplication", "InstallMedia"})
@@ -75,7 +75,7 @@ class Session:
     async def _tell(self, channel: Channel, report: dict[str, Any]) -> bytes:
         device, worked = channel.device, report["Status"] != IDLE
         if worked and device.misbehaves(Mischief.STRANGE_REPORT):
-            strange = self._dice.uuid("strange", channel.name, device.life)
+            strange = self._dice.uuid("strange", channel.name, device.life).upper()
             await self._wire.connect(channel, {"Status": "Acknowledged", "CommandUUID": strange})
         reply = await self._wire.connect(channel, report)
         if worked and device.misbehaves(Mischief.DUPLICATE_REPORT):

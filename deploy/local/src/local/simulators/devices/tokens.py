@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from local.simulators.devices.courier import Courier
-from local.simulators.devices.dice import Dice
 from local.simulators.devices.model import Channel
+from local.simulators.dice import Dice
 
 TOKEN_SIZE = 32
 
@@ -28,7 +28,7 @@ class Tokens:
             channel.device.draws += 1
             draw = channel.name, channel.device.draws
             channel.token = self._dice.octets(TOKEN_SIZE, "token", *draw)
-            channel.magic = self._dice.uuid("magic", *draw)
+            channel.magic = self._dice.uuid("magic", *draw).upper()
             self._channels[channel.token.hex()] = channel
         tokens = in_hex(channels)
         if tokens:

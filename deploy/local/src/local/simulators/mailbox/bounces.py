@@ -9,15 +9,15 @@ from email.parser import BytesHeaderParser
 from email.policy import SMTP
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, StringConstraints
+from pydantic import NonNegativeFloat, PositiveInt, StringConstraints
+
+from local.simulators.admin import Body
 
 MAILER = "mailer-daemon@localhost"
 
 
-class Bounce(BaseModel):
+class Bounce(Body):
     """What happens to letters for one address; `times` None: to all of them."""
-
-    model_config = ConfigDict(extra="forbid")
 
     address: str
     after_seconds: NonNegativeFloat = 0.0

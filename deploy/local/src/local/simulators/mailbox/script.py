@@ -6,8 +6,6 @@ from enum import StrEnum
 from typing import Annotated
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -15,6 +13,8 @@ from pydantic import (
     PrivateAttr,
     StringConstraints,
 )
+
+from local.simulators.admin import Body
 
 
 class Step(StrEnum):
@@ -25,15 +25,13 @@ class Step(StrEnum):
     DATA = "DATA"
 
 
-class Reply(BaseModel):
+class Reply(Body):
     """One scripted reply. `text` None closes the connection without a word; a 421 closes it after the word.
 
     `kept`: the letter is kept although the client is told otherwise, as when a server dies after DATA.
     `for_seconds`: the reply stands for so long and is not used up meanwhile, as a greylisting server's.
     `delay_seconds`: so long the client waits for it; with a text of None, for the end of the connection.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     step: Step
     text: Annotated[str, StringConstraints(pattern=r"^[245]\d\d [ -~]+$")] | None

@@ -6,17 +6,18 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from aiosmtpd.smtp import SMTP
 from fastapi import FastAPI
 
+from local.simulators.admin import new_door
 from local.simulators.mailbox.bounces import Bounce
 from local.simulators.mailbox.letters import Letter
 from local.simulators.mailbox.script import Reply
 from local.simulators.mailbox.smtp import Login, Postman
-from local.simulators.page import add_page
-from local.simulators.serving import HOST, Serving
+from local.simulators.serving import HOST
+from local.simulators.simulator import Simulator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,37 +38,30 @@ class MailboxSettings:
             raise ValueError("STARTTLS, and with it a login, needs a certificate and its key")
 
 
-class MailboxSimulator:
-    """Start it, or use it as `async with`. It delivers to nobody: every address is welcome and kept here."""
+class MailboxSimulator(Simulator):
+    """It delivers to nobody: every address is welcome and kept here."""
 
     def __init__(self, settings: MailboxSettings | None = None) -> None:
+        super().__init__()
         self._settings = settings or MailboxSettings()
         self._postman = Postman(slow_seconds=self._settings.slow_seconds)
         self._connections: weakref.WeakSet[SMTP] = weakref.WeakSet()
 
-    async def start(self) -> None:
-        """Open both doors. Raises `OSError` where a port is taken."""
+    async def _open(self) -> None:
         loop = asyncio.get_running_loop()
         self._tls = self._trust()
         self._server = await loop.create_server(self._new_connection, HOST, self._settings.port)
-        self._admin_door = await Serving.start(self._admin_app(), port=self._settings.admin_port)
+        self._stack.push_async_callback(self._close)
+        await self._open_admin_door(self._admin_app(), self._settings.admin_port)
 
-    async def stop(self) -> None:
-        """Close both doors, and the connections of clients that are still there."""
+    async def _close(self) -> None:
+        """Take no new connection, and end those of clients that are still there."""
         self._postman.stop()
         self._server.close()
         for connection in list(self._connections):
             if connection.transport is not None:
                 connection.transport.close()
         await self._server.wait_closed()
-        await self._admin_door.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
 
     @property
     def port(self) -> int:
@@ -78,11 +72,6 @@ class MailboxSimulator:
     def url(self) -> str:
         """Where to send to, without user and password."""
         return f"smtp://{HOST}:{self.port}"
-
-    @property
-    def admin_url(self) -> str:
-        """The admin door."""
-        return f"http://{HOST}:{self._admin_door.port}"
 
     @property
     def letters(self) -> Sequence[Letter]:
@@ -113,7 +102,7 @@ class MailboxSimulator:
         return connection
 
     def _admin_app(self) -> FastAPI:
-        app = FastAPI(title="A simulated mailbox: the admin door")
+        app = new_door("A simulated mailbox: the admin door")
         for method, path, endpoint in (
             ("GET", "/letters", self._list_letters),
             ("DELETE", "/letters", self._clear_letters),
@@ -123,7 +112,6 @@ class MailboxSimulator:
             ("DELETE", "/bounces", self._clear_bounces),
         ):
             app.add_api_route(path, endpoint, methods=[method])
-        add_page(app)
         return app
 
     async def _list_letters(self, to: str | None = None, after: int = 0) -> list[dict[str, Any]]:

@@ -4,19 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+from pydantic import NonNegativeFloat, NonNegativeInt
 
-from local.simulators.page import add_page
+from local.simulators.admin import Body, new_door
 from local.simulators.people.person import Answer, Habit, Person
 
 if TYPE_CHECKING:
     from local.simulators.people.simulator import PeopleSimulator
 
 
-class PersonBody(BaseModel):
+class PersonBody(Body):
     """What is to change; what is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
 
     habit: Habit | None = None
     account: str | None = None
@@ -24,10 +22,8 @@ class PersonBody(BaseModel):
     delay_seconds: NonNegativeFloat | None = None
 
 
-class AccountBody(BaseModel):
+class AccountBody(Body):
     """The Apple Account to sign in with; their own unless given."""
-
-    model_config = ConfigDict(extra="forbid")
 
     account: str | None = None
 
@@ -81,12 +77,11 @@ def _describe(person: Person) -> dict[str, Any]:
 
 def admin_door(simulator: "PeopleSimulator") -> FastAPI:
     """Build the app; its table of routes stands here."""
-    app = FastAPI(title="Simulated people, admin door")
+    app = new_door("Simulated people: the admin door")
     door = AdminDoor(simulator)
     app.get("/people")(door.list_people)
     app.get("/people/{address}")(door.one_person)
     app.put("/people/{address}")(door.change)
     app.post("/people/{address}/join")(door.join)
     app.get("/trace")(door.trace)
-    add_page(app)
     return app

@@ -5,7 +5,7 @@ import heapq
 import itertools
 import ssl
 from collections import deque
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import httpx2
 
@@ -14,7 +14,7 @@ from local.simulators.people.joining import join, open_link
 from local.simulators.people.person import Answer, Habit, Outcome, Person, somebody
 from local.simulators.people.reading import Invitation, Letters, Reader, Screens
 from local.simulators.people.settings import PeopleSettings
-from local.simulators.serving import HOST, Serving
+from local.simulators.simulator import Simulator
 
 TRACE_LENGTH = 10_000
 
@@ -27,50 +27,41 @@ class _Due(NamedTuple):
     invitation: Invitation
 
 
-class PeopleSimulator:
+class PeopleSimulator(Simulator):
     """Everybody who has an invitation. `people` are there to be looked at, by mail address."""
 
     def __init__(self, settings: PeopleSettings) -> None:
+        super().__init__()
         self.settings = settings
         self.people: dict[str, Person] = {}
         self.trace: deque[tuple[str, Answer]] = deque(maxlen=TRACE_LENGTH)
         self._due: list[_Due] = []
         self._numbers = itertools.count()
 
-    async def start(self) -> None:
+    async def _open(self) -> None:
         """Begin to look for invitations, and open the admin door."""
         context = ssl.create_default_context()
         if self.settings.trust_ca_file is not None:
             context.load_verify_locations(self.settings.trust_ca_file)
         origin = httpx2.URL(self.settings.apple_url).join("/")
-        self._apple = httpx2.AsyncClient(base_url=origin, verify=context, trust_env=False)
-        self._mailbox = httpx2.AsyncClient(base_url=self.settings.mailbox_admin_url, trust_env=False)
-        self._fleet = httpx2.AsyncClient(base_url=self.settings.devices_admin_url, trust_env=False)
-        self._readers: list[Reader] = [Letters(self._mailbox)]
+        self._apple = await self._client(origin, verify=context)
+        self._readers: list[Reader] = [Letters(await self._client(self.settings.mailbox_admin_url))]
         if self.settings.devices_admin_url:
-            self._readers.append(Screens(self._fleet))
-        self._admin = await Serving.start(admin_door(self), port=self.settings.admin_port)
+            self._readers.append(Screens(await self._client(self.settings.devices_admin_url)))
+        await self._open_admin_door(admin_door(self), self.settings.admin_port)
         self._living = asyncio.create_task(self._live())
+        self._stack.push_async_callback(self._rest)
 
-    async def stop(self) -> None:
-        """Close the door and leave the letters unread."""
+    async def _rest(self) -> None:
+        """Leave the letters unread."""
         self._living.cancel()
         await asyncio.wait([self._living])
-        await self._admin.stop()
-        for client in (self._mailbox, self._fleet, self._apple):
-            await client.aclose()
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    @property
-    def admin_url(self) -> str:
-        """Where stories and tests tell people what to do."""
-        return f"http://{HOST}:{self._admin.port}"
+    async def _client(
+        self, base_url: httpx2.URL | str, *, verify: ssl.SSLContext | bool = True
+    ) -> httpx2.AsyncClient:
+        client = httpx2.AsyncClient(base_url=base_url, verify=verify, trust_env=False)
+        return await self._stack.enter_async_context(client)
 
     def person(self, address: str) -> Person:
         """Find somebody, who may not have had a letter yet."""

@@ -2,19 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt
 
-from local.simulators.apple.assets import Asset, AssetKey, AssignedOnRefund, ProductType, Quality
+from local.simulators.admin import LONGEST_DAYS, LONGEST_SECONDS, Body
+from local.simulators.apple.assets import UNLIMITED, Asset, AssetKey, AssignedOnRefund, ProductType, Quality
 from local.simulators.apple.library import ANY_ACCOUNT
 from local.simulators.apple.titles import Title
 from local.simulators.apple.tokens import Rights
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Pair(_Strict):
+class Pair(Body):
     """An asset by its identity."""
 
     adam_id: str
@@ -31,7 +28,7 @@ class AssetListing(Pair):
     Apps go to devices and come back, books do neither. `storefronts` are country codes; empty means everywhere.
     """
 
-    total: NonNegativeInt = 0
+    total: int = Field(default=0, ge=0, le=UNLIMITED)
     unlimited: bool = False
     product_type: ProductType = ProductType.APP
     supported_platforms: tuple[str, ...] = ("iOS", "macOS")
@@ -68,7 +65,7 @@ class AssetListing(Pair):
         )
 
 
-class NewLibrary(_Strict):
+class NewLibrary(Body):
     """A library with its first assets and token.
 
     `users` are client user ids, known and associated. `managed_accounts` belong to its organization and are
@@ -82,18 +79,18 @@ class NewLibrary(_Strict):
     location_name: str = "Headquarters"
     organization: str = "Example"
     account: str = "manager@example.com"
-    assets: list[AssetListing] = []
-    users: list[str] = []
+    assets: tuple[AssetListing, ...] = ()
+    users: tuple[str, ...] = ()
     managed_accounts: tuple[str, ...] = (ANY_ACCOUNT,)
     accounts_without_terms: frozenset[str] = frozenset()
     client_context: str = ""
 
 
-class NewToken(_Strict):
+class NewToken(Body):
     """Another token for a library; a negative life makes one that has expired already."""
 
     organization: str = "Example"
-    expires_in_days: float = 365
+    expires_in_days: float = Field(default=365, ge=-LONGEST_DAYS, le=LONGEST_DAYS)
     account: str = "manager@example.com"
     rights: Rights = Rights.ALL
 
@@ -101,7 +98,7 @@ class NewToken(_Strict):
 class Purchase(Pair):
     """Licenses bought of an asset that the library lists."""
 
-    count: PositiveInt
+    count: int = Field(ge=1, le=UNLIMITED)
 
 
 class Refund(Purchase):
@@ -122,7 +119,7 @@ class Unlimited(Pair):
     unlimited: bool
 
 
-class Claim(_Strict):
+class Claim(Body):
     """Who claims a library, as another server would have stored it."""
 
     id: str
@@ -130,7 +127,7 @@ class Claim(_Strict):
     metadata: str
 
 
-class Acceptance(_Strict):
+class Acceptance(Body):
     """A person with an Apple Account accepts an invitation: by its code, or by whom it is for."""
 
     account: str
@@ -138,20 +135,20 @@ class Acceptance(_Strict):
     client_user_id: str | None = None
 
 
-class Password(_Strict):
+class Password(Body):
     """An account whose password is changed."""
 
     account: str
 
 
-class SignedIn(_Strict):
+class SignedIn(Body):
     """On how many devices a user's account is signed in."""
 
     client_user_id: str
     devices: NonNegativeInt
 
 
-class DeveloperKey(_Strict):
+class DeveloperKey(Body):
     """The public key of an MDM vendor, for the metadata service."""
 
     team_id: str
@@ -159,9 +156,9 @@ class DeveloperKey(_Strict):
     public_key_pem: str
 
 
-class Turn(_Strict):
+class Turn(Body):
     """How far the clock is turned forward, and whether it runs from then on; None leaves that as it is."""
 
-    days: NonNegativeFloat = 0.0
-    seconds: NonNegativeFloat = 0.0
+    days: float = Field(default=0.0, ge=0, le=LONGEST_DAYS)
+    seconds: float = Field(default=0.0, ge=0, le=LONGEST_SECONDS)
     frozen: bool | None = None

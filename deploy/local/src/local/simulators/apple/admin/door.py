@@ -3,24 +3,23 @@
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from local.simulators.admin import new_door
 from local.simulators.apple.admin.people import People
 from local.simulators.apple.admin.shop import Shop
 from local.simulators.apple.admin.ways import Ways
 from local.simulators.apple.assets import CountError
 from local.simulators.apple.invitations import InvitationGone
 from local.simulators.apple.users import UserRefused
-from local.simulators.page import add_page
 
 
 def build_admin_door(shop: Shop, people: People, ways: Ways) -> FastAPI:
     """Make the app. What the counts forbid, and accounts that cannot be used, answer 409."""
-    app = FastAPI(title="Apple in a box: the admin door")
+    app = new_door("Apple in a box: the admin door")
     app.add_exception_handler(CountError, _conflict)
     app.add_exception_handler(UserRefused, _refused)
     app.add_exception_handler(InvitationGone, _gone)
     for part in (shop, people, ways):
         app.include_router(part.router())
-    add_page(app)
     return app
 
 

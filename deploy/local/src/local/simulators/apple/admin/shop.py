@@ -62,10 +62,9 @@ class Shop:
                 managed_accounts=body.managed_accounts,
                 accounts_without_terms=body.accounts_without_terms,
                 client_context=body.client_context,
-            )
+            ),
+            body.users,
         )
-        for client_user_id in body.users:
-            self._portal.know_user(library, client_user_id)
         for listing in body.assets:
             self._list(library, listing)
         token = self._world.issue_token(library, organization=body.organization, account=body.account)

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from joserfc.jwk import ECKey
 from pydantic import TypeAdapter, ValidationError
 
 from local.simulators.apple.admin.bodies import DeveloperKey, Turn
@@ -16,7 +18,7 @@ from local.simulators.apple.dump import describe
 from local.simulators.apple.faults import Fault
 from local.simulators.apple.notify import Notifier
 from local.simulators.apple.settings import Knobs
-from local.simulators.apple.snapshot import dump, load
+from local.simulators.apple.snapshot import dump, read
 from local.simulators.apple.worker import Worker
 from local.simulators.apple.world import World
 
@@ -61,7 +63,7 @@ class Ways:
         try:
             self._world.knobs = turned(self._world.knobs, changes)
         except ValidationError as error:
-            raise HTTPException(422, error.errors(include_url=False, include_context=False)) from None
+            raise RequestValidationError(error.errors()) from None
         self._worker.heed_knobs()
         return self._world.knobs
 
@@ -78,7 +80,11 @@ class Ways:
         self._world.events = {name: event for name, event in self._world.events.items() if event.open}
 
     async def know_developer(self, body: DeveloperKey) -> None:
-        """Let the metadata service trust a developer's key."""
+        """Let the metadata service trust a developer's key; 422 for what is none."""
+        try:
+            ECKey.import_key(body.public_key_pem)
+        except ValueError:
+            raise HTTPException(422, "public_key_pem is no EC key in PEM") from None
         self._world.developer_keys[f"{body.team_id} {body.key_id}"] = body.public_key_pem
 
     async def clock(self) -> dict[str, Any]:
@@ -87,11 +93,14 @@ class Ways:
         return {"now": clock.now().isoformat(), "frozen": clock.frozen_at is not None}
 
     async def turn_clock(self, body: Turn) -> dict[str, Any]:
-        """Turn the clock forward, let it stand or run on, and answer the time it is then."""
+        """Turn the clock forward, let it stand or run on, and answer the time it is then; 422 where time ends."""
         clock = self._world.clock
+        try:
+            clock.advance(timedelta(days=body.days, seconds=body.seconds))
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
         if body.frozen is not None:
             (clock.freeze if body.frozen else clock.thaw)()
-        clock.advance(timedelta(days=body.days, seconds=body.seconds))
         return await self.clock()
 
     async def state(self, *, holders: bool = True) -> Response:
@@ -111,14 +120,13 @@ class Ways:
 
     async def load(self, document: dict[str, Any]) -> None:
         """Take over a whole state in the place of this one; open events go on where they were."""
-        await self._forget_work()
         try:
-            load(self._world, document, now=asyncio.get_running_loop().time())
-        except (KeyError, TypeError, ValueError) as error:
-            self._world.reset()
-            raise HTTPException(422, f"this is no state: {error!r}") from None
-        finally:
-            self._worker.heed_knobs()
+            other = read(document, now=asyncio.get_running_loop().time())
+        except ValueError as error:
+            raise HTTPException(422, f"this is no state: {error}") from None
+        await self._forget_work()
+        self._world.become(other)
+        self._worker.heed_knobs()
         self._worker.resume()
 
     async def reset(self) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.simulators.devices.commands.reports import Report
-from local.simulators.devices.dice import Dice
 from local.simulators.devices.licenses import License
 from local.simulators.devices.model import Channel
 from local.simulators.devices.packages import Package
 from local.simulators.devices.settings import FleetSettings
+from local.simulators.dice import Dice
 
 Arguments = dict[str, Any]
 

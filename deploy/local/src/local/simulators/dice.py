@@ -1,4 +1,4 @@
-"""The fleet's dice: every draw follows from the seed and from what is drawn, never from who came first."""
+"""Dice from a seed: every draw follows from the seed and from what is drawn, never from who came first."""
 
 import hashlib
 import uuid
@@ -26,5 +26,5 @@ class Dice:
         return hashlib.blake2b(name.encode(), digest_size=size).digest()
 
     def uuid(self, *what: object) -> str:
-        """Draw a UUID in its text form, upper case as devices write it."""
-        return str(uuid.UUID(bytes=self.octets(16, *what), version=4)).upper()
+        """Draw a UUID in its text form, lower case."""
+        return str(uuid.UUID(bytes=self.octets(16, *what), version=4))
