@@ -6,9 +6,10 @@ import json
 import signal
 import sys
 import tempfile
+import tomllib
 from contextlib import nullcontext
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from local.simulators.apns import DoorKind
 from local.simulators.box import DOORS, NAMES, TOPIC, Box, BoxSettings
@@ -45,7 +46,16 @@ def read_settings(chosen: argparse.Namespace, directory: Path) -> BoxSettings:
         server_ca_file=chosen.server_ca_file,
         apns_admin_url=chosen.apns_admin_url,
         apns_door=chosen.apns_door,
+        knobs={} if chosen.knobs is None else _knobs(chosen.knobs),
     )
+
+
+def _knobs(file: Path) -> dict[str, Any]:
+    """Read a file of knobs. Raises `ValueError` where it is no TOML."""
+    try:
+        return tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file}: {error}") from None
 
 
 def _file(path: str) -> Path:
@@ -65,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("names", nargs="*", metavar="name", help="which of them; all unless given")
     add("--directory", type=Path, help="keeps certificates and keys, and the authority from run to run")
     add("--seed", type=int, default=0, help="of all ids, tokens and draws")
+    add("--knobs", type=_file, help="a TOML file of knobs to turn, as docs/box/knobs.toml has them all")
     add("--topic", default=TOPIC, help="of the push certificate")
     add("--checkin-url", default="", help="the server that devices enroll at")
     add("--connect-url", default="", help="where they connect, if not at the check-in URL")
@@ -108,7 +119,7 @@ def main() -> None:
             parser.error(str(error))
         try:
             asyncio.run(run(settings))
-        except OSError as error:  # a port is taken, a file is not there
+        except (OSError, ValueError) as error:  # a port is taken, a file is not there, a knob is none
             sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from local.simulators.apns import ApnsSettings, ApnsSimulator, DoorKind
-from local.simulators.apple import AppleSettings, AppleSimulator
+from local.simulators.apple import AppleSettings, AppleSimulator, Knobs
 from local.simulators.authority import Authority, Identity
 from local.simulators.devices import DeviceFleet, FleetSettings
 from local.simulators.identity import IdentitySettings, IdentitySimulator
+from local.simulators.knobs import turned
 from local.simulators.mailbox import MailboxSettings, MailboxSimulator
 from local.simulators.people import PeopleSettings, PeopleSimulator
 
@@ -25,6 +26,8 @@ HOSTS = (  # also Apple's own, for clients that know no other: the rest is up to
 TOPIC = "com.apple.mgmt.External.5f1d6a0e-8c1b-4a52-9d8e-3b1f7c0a9e44"
 DOORS = ("apple", "apns", "identity", "mailbox")  # simulators with a door of their own beside the admin's
 NAMES = (*DOORS, "devices", "people")
+
+Settings = TypeVar("Settings")
 
 Card = dict[str, str]  # what a user of the box must know: URLs and paths by name
 
@@ -47,10 +50,11 @@ class BoxSettings:
     server_ca_file: Path | None = None  # whom devices trust beside the system's; the box's own where None
     apns_admin_url: str = ""
     apns_door: DoorKind = "scripted"
+    knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by the name of a simulator
 
     def __post_init__(self) -> None:
         """Refuse what is unknown, and devices and people that have nowhere to go."""
-        unknown = self.names - set(NAMES)
+        unknown = (self.names | self.knobs.keys()) - set(NAMES)
         if unknown:
             raise ValueError(f"not in the box: {', '.join(sorted(unknown))}")
         if "people" in self.names and not {"apple", "mailbox"} <= self.names:
@@ -108,6 +112,7 @@ class Box:
             port=self._settings.port("apple"),
             admin_port=self._settings.port("apple-admin"),
             seed=self._settings.seed,
+            knobs=Knobs().turned(self._settings.knobs.get("apple", {})),
         )
         apple = await self._stack.enter_async_context(AppleSimulator(settings))
         return {"url": apple.url, "admin_url": apple.admin_url}
@@ -122,7 +127,7 @@ class Box:
             door=self._settings.apns_door,
             seed=self._settings.seed,
         )
-        self._apns = await self._stack.enter_async_context(ApnsSimulator(settings))
+        self._apns = await self._stack.enter_async_context(ApnsSimulator(self._turned("apns", settings)))
         push = self._authority.issue_push(topic=self._settings.topic)
         certificate_file, key_file = push.write(self._settings.directory, "push")
         return {
@@ -147,7 +152,7 @@ class Box:
             certificate_file=self._certificate_file,
             key_file=self._key_file,
         )
-        mailbox = await self._stack.enter_async_context(MailboxSimulator(settings))
+        mailbox = await self._stack.enter_async_context(MailboxSimulator(self._turned("mailbox", settings)))
         return {"url": mailbox.url, "admin_url": mailbox.admin_url}
 
     async def _start_people(self) -> Card:
@@ -159,7 +164,7 @@ class Box:
             admin_port=self._settings.port("people-admin"),
             seed=self._settings.seed,
         )
-        people = await self._stack.enter_async_context(PeopleSimulator(settings))
+        people = await self._stack.enter_async_context(PeopleSimulator(self._turned("people", settings)))
         return {"admin_url": people.admin_url}
 
     async def _start_devices(self) -> Card:
@@ -176,8 +181,11 @@ class Box:
             seed=settings.seed,
             license_check=None if apple is None else f"{apple['admin_url']}/licenses",
         )
-        devices = await self._stack.enter_async_context(DeviceFleet(fleet))
+        devices = await self._stack.enter_async_context(DeviceFleet(self._turned("devices", fleet)))
         return {"admin_url": devices.admin_url}
+
+    def _turned(self, name: str, settings: Settings) -> Settings:
+        return turned(settings, self._settings.knobs.get(name, {}))
 
 
 def _load_authority(directory: Path) -> Authority:

@@ -1,12 +1,12 @@
 """Every knob of the simulated App and Book service: those of its start, and those the admin door turns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
 
 from local.simulators.admin import STRICT
 
@@ -95,6 +95,16 @@ class Knobs:
     # What devices see
     license_lag_seconds: NonNegativeFloat = 0.0  # a device answers 9610 so long after its association
     grace_days: NonNegativeFloat = 30.0  # an app goes on working so long after its license was taken
+
+    def turned(self, changes: Mapping[str, Any]) -> "Knobs":
+        """Return the knobs with those named turned; `limits` too may be named in part. Raises `ValidationError`."""
+        former = {knob.name: getattr(self, knob.name) for knob in fields(self)}
+        if isinstance(changes.get("limits"), dict):
+            changes = {**changes, "limits": {**self.limits, **changes["limits"]}}
+        return _KNOBS.validate_python({**former, **changes})
+
+
+_KNOBS = TypeAdapter(Knobs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,6 @@
 """Admin routes of the simulator itself: knobs, faults, the clock, its state dumped and loaded, its requests."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +8,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from joserfc.jwk import ECKey
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from local.simulators.apple.admin.bodies import DeveloperKey, Turn
 from local.simulators.apple.bodies import ok
@@ -21,8 +19,6 @@ from local.simulators.apple.settings import Knobs
 from local.simulators.apple.snapshot import dump, read
 from local.simulators.apple.worker import Worker
 from local.simulators.apple.world import World
-
-KNOBS = TypeAdapter(Knobs)
 
 
 class Ways:
@@ -61,7 +57,7 @@ class Ways:
     async def turn_knobs(self, changes: dict[str, Any]) -> Knobs:
         """Turn the knobs named; `limits` too may be named in part. Answers them all."""
         try:
-            self._world.knobs = turned(self._world.knobs, changes)
+            self._world.knobs = self._world.knobs.turned(changes)
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from None
         self._worker.heed_knobs()
@@ -138,11 +134,3 @@ class Ways:
     async def _forget_work(self) -> None:
         await self._worker.stop()
         await self._notifier.forget()
-
-
-def turned(knobs: Knobs, changes: Mapping[str, Any]) -> Knobs:
-    """Turn the knobs named. Raises pydantic's `ValidationError` for one that is none."""
-    former = {knob.name: getattr(knobs, knob.name) for knob in fields(Knobs)}
-    if isinstance(changes.get("limits"), dict):
-        changes = {**changes, "limits": {**former["limits"], **changes["limits"]}}
-    return KNOBS.validate_python({**former, **changes})
