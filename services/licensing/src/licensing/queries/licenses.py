@@ -1,16 +1,14 @@
-"""What others ask of this service: one function per question, each in one reading transaction."""
+"""What others ask about licences and waitlists."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from licensing.model import State
-from licensing.tables import asset, content_token, intent, library, license_, pool, settlement
-from shared.database import Database, Transaction
-
-Rows = Sequence[sa.RowMapping]
+from licensing.queries.rows import Rows
+from licensing.tables import intent, license_, settlement
+from shared.database import Database
 
 _PRESENT = sa.case(
     (intent.c.sent_at.is_(None), license_.c.state),
@@ -22,15 +20,6 @@ _PRESENT = sa.case(
 
 
 @dataclass(frozen=True, slots=True)
-class PoolFilter:
-    """Which pools a list holds; None means any."""
-
-    asset_id: UUID | None = None
-    library_id: str | None = None
-    adam_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class LicenseFilter:
     """Which licences a list holds; None means any."""
 
@@ -38,48 +27,6 @@ class LicenseFilter:
     asset_id: UUID | None = None
     serial_number: str | None = None
     state: State | None = None
-
-
-async def list_content_tokens(database: Database) -> Rows:
-    """Return the content tokens, the newest first; never their texts."""
-    async with database.reading() as tx:
-        question = _content_tokens().order_by(content_token.c.created_at.desc(), content_token.c.id)
-        return (await tx.sql.execute(question)).mappings().all()
-
-
-async def find_content_token(database: Database, token_id: UUID) -> sa.RowMapping | None:
-    """Return one content token, without its text."""
-    question = _content_tokens().where(content_token.c.id == token_id)
-    async with database.reading() as tx:
-        return (await tx.sql.execute(question)).mappings().first()
-
-
-async def content_token_in(tx: Transaction, token_id: UUID) -> sa.RowMapping:
-    """Return a content token within the transaction that stored it."""
-    question = _content_tokens().where(content_token.c.id == token_id)
-    return (await tx.sql.execute(question)).mappings().one()
-
-
-async def list_pools(database: Database, wanted: PoolFilter, *, limit: int, after: UUID | None) -> Rows:
-    """Return pools in id order, those behind `after` only."""
-    question = _pools().order_by(pool.c.id).limit(limit)
-    if after is not None:
-        question = question.where(pool.c.id > after)
-    for column, value in (
-        (pool.c.asset_id, wanted.asset_id),
-        (pool.c.library_id, wanted.library_id),
-        (asset.c.adam_id, wanted.adam_id),
-    ):
-        if value is not None:
-            question = question.where(column == value)
-    async with database.reading() as tx:
-        return (await tx.sql.execute(question)).mappings().all()
-
-
-async def find_pool(database: Database, pool_id: UUID) -> sa.RowMapping | None:
-    """Return one pool."""
-    async with database.reading() as tx:
-        return (await tx.sql.execute(_pools().where(pool.c.id == pool_id))).mappings().first()
 
 
 async def list_licenses(database: Database, wanted: LicenseFilter, *, limit: int, after: UUID | None) -> Rows:
@@ -138,44 +85,6 @@ def _of_pool(wanted: LicenseFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.asset_id is not None:
         filters.append(license_.c.asset_id == wanted.asset_id)
     return filters
-
-
-def _content_tokens() -> sa.Select[tuple[object, ...]]:
-    return sa.select(
-        content_token.c.id,
-        content_token.c.library_id,
-        content_token.c.organization_name,
-        content_token.c.expires_at,
-        content_token.c.created_by,
-        content_token.c.created_at,
-        library.c.location_name,
-        library.c.country,
-        library.c.notified,
-        library.c.assets_read_at,
-        library.c.cause,
-        library.c.error_number,
-        sa.case(
-            (content_token.c.replaced_at.is_not(None), "replaced"),
-            else_=library.c.state,
-        ).label("state"),
-    ).join(library, library.c.id == content_token.c.library_id)
-
-
-def _pools() -> sa.Select[tuple[object, ...]]:
-    return (
-        sa.select(
-            pool,
-            asset.c.adam_id,
-            asset.c.pricing_param,
-            asset.c.is_book,
-            asset.c.device_assignable,
-            asset.c.revocable,
-            asset.c.platforms,
-            library.c.assets_read_at,
-        )
-        .join(asset, asset.c.id == pool.c.asset_id)
-        .join(library, library.c.id == pool.c.library_id)
-    )
 
 
 def _licenses() -> sa.Select[tuple[object, ...]]:

@@ -1,0 +1,50 @@
+"""What others ask about content tokens: never their texts."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from licensing.queries.rows import Rows
+from licensing.tables import content_token, library
+from shared.database import Database, Transaction
+
+
+async def list_content_tokens(database: Database) -> Rows:
+    """Return the content tokens, the newest first; never their texts."""
+    async with database.reading() as tx:
+        question = _content_tokens().order_by(content_token.c.created_at.desc(), content_token.c.id)
+        return (await tx.sql.execute(question)).mappings().all()
+
+
+async def find_content_token(database: Database, token_id: UUID) -> sa.RowMapping | None:
+    """Return one content token, without its text."""
+    question = _content_tokens().where(content_token.c.id == token_id)
+    async with database.reading() as tx:
+        return (await tx.sql.execute(question)).mappings().first()
+
+
+async def content_token_in(tx: Transaction, token_id: UUID) -> sa.RowMapping:
+    """Return a content token within the transaction that stored it."""
+    question = _content_tokens().where(content_token.c.id == token_id)
+    return (await tx.sql.execute(question)).mappings().one()
+
+
+def _content_tokens() -> sa.Select[tuple[object, ...]]:
+    return sa.select(
+        content_token.c.id,
+        content_token.c.library_id,
+        content_token.c.organization_name,
+        content_token.c.expires_at,
+        content_token.c.created_by,
+        content_token.c.created_at,
+        library.c.location_name,
+        library.c.country,
+        library.c.notified,
+        library.c.assets_read_at,
+        library.c.cause,
+        library.c.error_number,
+        sa.case(
+            (content_token.c.replaced_at.is_not(None), "replaced"),
+            else_=library.c.state,
+        ).label("state"),
+    ).join(library, library.c.id == content_token.c.library_id)
