@@ -130,13 +130,26 @@ async def test_a_port_that_is_taken_is_said_in_one_line() -> None:
     assert str(port).encode() in said
 
 
-async def test_apple_starts_with_less_than_a_second_of_work() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    async with started("apple"):
-        pass
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert worked < 1, f"{worked:.2f} s of processor time, from start to stop"
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["apple"], ["apns"], ["apns", "--apns-door=fast"], ["identity"], ["mailbox"]),
+        ["devices", "apns", "--checkin-url=https://mdm.example/mdm"],  # the last two need the others
+        ["people", "apple", "mailbox"],
+    ],
+    ids=" ".join,
+)
+async def test_each_starts_alone_with_less_than_a_second_of_work(arguments: list[str]) -> None:
+    worked = []
+    for _ in range(3):  # once is enough, unless others make the processor slow
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        async with started(*arguments):
+            pass
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        worked.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        if worked[-1] < 1:
+            return
+    raise AssertionError(f"{worked} s of processor time, from start to stop")
 
 
 async def test_a_box_that_does_not_come_up_says_why(tmp_path: Path) -> None:

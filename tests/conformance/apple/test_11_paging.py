@@ -1,5 +1,7 @@
 """Pages and versions. Apple: "Using paginated endpoints"."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.conformance.apple.api import APP, OTHER, Admin, Api, serials
@@ -61,3 +63,45 @@ def test_the_list_may_change_between_two_pages(admin: Admin) -> None:
     second = api.ask("GET", "assignments", params={"pageIndex": 1}).json()
     assert second.get("errorNumber") == 9650
     assert api.get("assignments")["versionId"] != first["versionId"]
+
+
+def read_page(api: Api, path: str = "assignments", page: int | None = 0) -> int:
+    """Return the HTTP status of one page, or of a list where none is named."""
+    params = {} if page is None else {"pageIndex": page}
+    answer = api.ask(
+        "GET", path, params=params, headers={"Connection": "close"}
+    )  # leaves the client as it was
+    if answer.status_code == 429:
+        assert answer.json()["errorNumber"] == 9646
+    return answer.status_code
+
+
+@pytest.mark.parametrize("path", ["assets", "assignments", "users"])
+def test_five_pages_are_read_at_once_and_no_sixth(admin: Admin, path: str) -> None:
+    """Section 11: five at most. Apple names no number for the sixth; the box takes 9646 with 429."""
+    api = admin.library()
+    admin.turn(page_seconds=0.5)
+    with ThreadPoolExecutor(8) as readers:
+        statuses = list(readers.map(lambda _: read_page(api, path), range(8)))
+    assert sorted(statuses) == [200] * 5 + [429] * 3
+    assert read_page(api, path) == 200
+
+
+def test_only_pages_of_one_token_are_counted_together(admin: Admin) -> None:
+    """Section 11: what names no page is a question, and another token has five of its own."""
+    api = admin.library()
+    admin.turn(page_seconds=0.5, pages_at_once=1)
+    second = admin.token(api)
+    with ThreadPoolExecutor(4) as readers:
+        asked = [
+            readers.submit(read_page, *args)
+            for args in ((api,), (second,), (api, "assignments", None), (api, "assets", None))
+        ]
+        assert [each.result() for each in asked] == [200] * 4
+
+
+def test_who_never_reads_more_than_five_is_never_refused(admin: Admin) -> None:
+    """Section 11: a page is counted no longer than its reader waits for it."""
+    api = admin.library()
+    with ThreadPoolExecutor(5) as readers:
+        assert set(readers.map(lambda _: read_page(api), range(100))) == {200}

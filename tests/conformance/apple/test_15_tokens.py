@@ -66,6 +66,20 @@ def test_whether_a_download_ends_the_former_token_is_open(
     assert (number(api), number(second)) == (found, None)
 
 
+@pytest.mark.parametrize(("days", "told"), [(None, [True, True]), (15, [False, True])])
+def test_the_end_of_a_token_is_told_in_time_or_always(
+    clock: Admin, days: float | None, told: list[bool]
+) -> None:
+    """Section 2: documented for the last 15 days; it has been seen earlier."""
+    clock.turn(expiry_told_days=days)
+    api = clock.library()
+    found = []
+    for turn in (345, 10):
+        clock.tell("POST", "/clock", {"days": turn})
+        found.append("tokenExpirationDate" in api.get("client/config"))
+    assert found == told
+
+
 def test_an_app_outlives_its_license_by_30_days(clock: Admin) -> None:
     """Section 13: rule 11."""
     api = clock.library()

@@ -2,7 +2,7 @@
 
 A client that holds to HTTP/2 and to Apple's pages passes through all of these scripts unharmed. The library stands as
 it was published, but for the address of the service and shorter waits. Its ninth defect (it never comes through an
-HTTP proxy) needs a proxy, and nothing of this service.
+HTTP proxy) needs a proxy, and nothing of this service; its fourteenth shows only by halves, as its test says.
 """
 
 import asyncio
@@ -185,7 +185,10 @@ async def test_defect_13_it_leaves_when_nothing_is_sent_for_a_while(
 async def test_defect_14_a_connection_that_ends_right_after_the_handshake_is_tried_again(
     client: aioapns.APNs, simulator: ApnsSimulator
 ) -> None:
-    """Reported is a `ValueError` of the pool on top, where the end comes before the pool knows the connection."""
+    """Reported is a `ValueError` of the pool on top, where the end comes before the pool knows the connection.
+
+    On a direct connection it always knew it first: asyncio wakes who connects before it tells of the end.
+    """
     simulator.turn_away(1)
     assert await settled([push(client)], seconds=3) == {"200": 1}
     assert simulator.connections_accepted == 2

@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey
 
 from local.simulators.apns import ApnsSettings, ApnsSimulator, DoorKind
 from tests.conformance.apns.h2_sender import Sender
-from tests.local.apns.parts import TOKEN, TOPIC, Connect
+from tests.local.apns.parts import NOW, TOKEN, TOPIC, Connect
 
 
 async def test_a_device_elsewhere_hears_its_pushes_on_the_courier_line(
@@ -75,6 +75,25 @@ async def test_the_admin_door_writes_the_script(
     assert (await admin.get("/script")).json() == []
     (await admin.post("/reset")).raise_for_status()
     assert (await admin.get("/pushes")).json() == []
+
+
+async def test_requests_can_be_watched_as_they_come_without_their_secrets(
+    sender: Sender, admin: httpx2.AsyncClient
+) -> None:
+    await sender.post(TOKEN)
+    seen = (await admin.get("/requests")).json()
+    await sender.post("cd" * 32)
+    await sender.post(TOKEN, body=b"{}")
+    watched = await admin.get("/requests", params={"after": seen["last"]})
+    assert [
+        (row["token"], row["topic"], row["status"], row["reason"]) for row in watched.json()["requests"]
+    ] == [
+        ("cdcdcdcd", TOPIC, 400, "BadDeviceToken"),
+        ("abababab", TOPIC, 400, "BadPayload"),
+    ]
+    assert "magic" not in watched.text
+    assert (await admin.get("/requests", params={"after": watched.json()["last"]})).json()["requests"] == []
+    assert [row["at"] for row in seen["requests"]] == [NOW]
 
 
 async def test_the_admin_door_speaks_to_the_connections(sender: Sender, admin: httpx2.AsyncClient) -> None:

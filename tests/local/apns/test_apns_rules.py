@@ -155,8 +155,13 @@ async def test_a_push_may_never_be_answered_while_others_are(
     ("mark", "status", "reason"),
     [
         ("bad40001", 400, "BadDeviceToken"),
+        ("bad40014", 400, "TopicDisallowed"),
         ("bad40301", 403, "BadCertificate"),
+        ("bad40308", 403, "MissingProviderToken"),
+        ("bad40401", 404, "BadPath"),
+        ("bad40501", 405, "MethodNotAllowed"),
         ("bad41001", 410, "Unregistered"),
+        ("bad41301", 413, "PayloadTooLarge"),
         ("bad42901", 429, "TooManyRequests"),
         ("bad50001", 500, "InternalServerError"),
         ("bad50301", 503, "ServiceUnavailable"),

@@ -1,7 +1,9 @@
 """One seed and one order of requests, one trace; and a state that can be taken away and put back."""
 
+import asyncio
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,18 @@ import pytest
 from local.simulators.apple import AppleSettings, AppleSimulator
 from local.simulators.authority import Authority
 from local.simulators.serving import Serving
-from tests.local.apple.apple_client import APP, BOOK, AppleBox, Library, Subscriber, app_of, book_of, serials
+from tests.local.apple.apple_client import (
+    APP,
+    BOOK,
+    SECRET,
+    AppleBox,
+    Library,
+    Subscriber,
+    app_of,
+    book_of,
+    eventually,
+    serials,
+)
 
 
 async def test_one_seed_and_one_order_of_requests_give_one_trace(apple: AppleBox) -> None:
@@ -91,6 +104,80 @@ async def test_an_open_event_goes_on_where_it_was_dumped(apple: AppleBox) -> Non
     assert await library.counts() == (500, 350, 150)
 
 
+async def test_a_notification_under_way_goes_on_where_it_was_dumped(
+    apple: AppleBox, subscriber: Subscriber
+) -> None:
+    library = await apple.library(app_of(5))
+    await library.subscribe(subscriber, "ASSET_MANAGEMENT")
+    await apple.turn(notification_retry_seconds=[60, 120], notification_doubling=1)
+    subscriber.statuses = [503, 200]
+    await library.outcome(await library.associate(serials(2)))
+    await eventually(lambda: apple.simulator.world.notifications["delivered"] == 1)
+    await apple.tell("POST", "/clock", {"frozen": True, "seconds": 30})
+    assert (await apple.state())["notifications"]["underWay"] == 1
+    state = await apple.tell("GET", "/dump")
+    await apple.tell("POST", "/reset")
+    await apple.tell("PUT", "/dump", state)
+    assert await apple.tell("GET", "/dump") == state
+    await apple.tell("POST", "/clock", {"seconds": 29})
+    assert len(subscriber.of("ASSET_MANAGEMENT")) == 2
+    await apple.tell("POST", "/clock", {"seconds": 2})
+    await eventually(lambda: apple.simulator.world.notifications["delivered"] == 2)
+    assert len({row["notificationId"] for row in subscriber.of("ASSET_MANAGEMENT")}) == 1
+    assert subscriber.tokens[-1] == f"Bearer {SECRET}"
+    assert (await apple.tell("GET", "/dump"))["deliveries"] == []
+
+
+def has_worked(apple: AppleBox, count: int) -> Callable[[], bool]:
+    """Tell whether so many tasks of the one event are worked."""
+    [event] = apple.simulator.world.events.values()
+    return lambda: event.worked == count
+
+
+async def test_a_dump_amid_an_event_loses_neither_its_time_nor_what_was_not_told_yet(
+    apple: AppleBox, subscriber: Subscriber
+) -> None:
+    library = await apple.library(app_of(2))
+    await library.subscribe(subscriber, "ASSET_MANAGEMENT")
+    await apple.turn(event_delay_seconds=100, task_seconds=10)
+    await apple.tell("POST", "/clock", {"frozen": True})
+    event_id = await library.associate(serials(4))
+    for seconds, worked in ((90, 0), (10, 0), (10, 1), (10, 2), (10, 3), (10, 4)):
+        state = await apple.tell("GET", "/dump")
+        await apple.tell("POST", "/reset")
+        await apple.tell("PUT", "/dump", state)
+        await asyncio.sleep(0.02)
+        await apple.tell("POST", "/clock", {"seconds": seconds})
+        await eventually(has_worked(apple, worked))
+    assert (await library.outcome(event_id))["numCompleted"] == 2
+    await eventually(lambda: len(subscriber.of("ASSET_MANAGEMENT")) == 2)
+    told = {
+        row["notification"]["result"]: [each["serialNumber"] for each in row["notification"]["assignments"]]
+        for row in subscriber.of("ASSET_MANAGEMENT")
+    }
+    assert told == {"SUCCESS": serials(2), "FAILURE": serials(2, start=2)}
+
+
+async def test_what_a_revoke_took_is_told_though_it_was_dumped_in_between(
+    apple: AppleBox, subscriber: Subscriber
+) -> None:
+    library = await apple.library(app_of(2))
+    await library.outcome(await library.associate(serials(2)))
+    await library.subscribe(subscriber, "ASSET_MANAGEMENT")
+    await apple.turn(task_seconds=10)
+    await apple.tell("POST", "/clock", {"frozen": True})
+    revoke = await library.post("assets/revoke", {"serialNumbers": serials(2)})
+    await apple.tell("POST", "/clock", {"seconds": 10})
+    await eventually(lambda: apple.simulator.world.events[revoke["eventId"]].worked == 1)
+    state = await apple.tell("GET", "/dump")
+    await apple.tell("PUT", "/dump", state)
+    await asyncio.sleep(0.02)
+    await apple.tell("POST", "/clock", {"seconds": 10})
+    await eventually(lambda: len(subscriber.of("ASSET_MANAGEMENT")) == 1)
+    [told] = subscriber.of("ASSET_MANAGEMENT")
+    assert [row["serialNumber"] for row in told["notification"]["assignments"]] == serials(2)
+
+
 async def test_a_state_goes_on_in_another_simulator(apple: AppleBox, certificate: tuple[Path, Path]) -> None:
     library = await apple.library(app_of(5))
     await library.outcome(await library.associate(serials(2)))
@@ -115,6 +202,7 @@ WRONG: list[tuple[str, Any]] = [
     ("libraries", [1]),
     ("tokens", [{"text": "t"}]),
     ("events", [{"event_id": "e"}]),
+    ("deliveries", [{"due_at": 0, "failures": 0, "notification": {}}]),
     ("titles", {"1": {"name": 5}}),
     ("log", [[]]),
     ("requests", {"GET /users": "often"}),

@@ -98,3 +98,15 @@ async def test_a_device_may_ask_for_the_account_that_is_signed_in(apple: AppleBo
     accounts = ("anna@people.example", "ben@people.example")
     asked = [{"account": account, "adam_id": APP["adamId"]} for account in accounts]
     assert [(await apple.admin.get("/licenses", params=query)).status_code for query in asked] == [200, 404]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", "subscriptions"), ("GET", "subscriptions/assignments"), ("GET", "subscriptions/admins")),
+        *(("POST", "subscriptions/enable"), ("POST", "subscriptions/associate")),
+    ],
+)
+async def test_subscriptions_are_not_served(apple: AppleBox, method: str, path: str) -> None:
+    library = await apple.library(app_of(1))
+    assert (await library.ask(method, path)).status_code == 404

@@ -169,6 +169,11 @@ async def test_the_admin_door_creates_enrolls_and_watches_devices(
         [app] = seen["apps"]
         assert app.items() >= {"adam_id": 361309726, "identifier": APP, "managed": True}.items()
         assert app["status"] == "Managed"
+        heard = (await admin.get("/requests")).json()
+        answer = {"channel": first, "what": "InstallApplication", "outcome": "Acknowledged Queued"}
+        assert heard["requests"][-1] == answer
+        newer = await admin.get("/requests", params={"after": heard["last"]})
+        assert newer.json() == {"last": heard["last"], "requests": []}
         counts = (await admin.get("/counts")).json()
         assert (counts["enrollments"], counts["apps"]) == ({"enrolled": 2}, {"Managed": 1})
         for path in ("offline", "online", "wipe"):

@@ -1,8 +1,9 @@
 """What every admin door has: strict bodies, refusals in words, and a page with a form for each thing to ask."""
 
 import json
+from collections.abc import Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -51,6 +52,15 @@ def new_door(title: str) -> FastAPI:
 
     app.add_api_route("/", page, include_in_schema=False)
     return app
+
+
+def since(log: Sequence[NamedTuple], *, last: int, after: int) -> dict[str, Any]:
+    """Answer `GET /requests`: of `last` requests so far those after the `after`-th, as far as the log still has them.
+
+    `last` is what to ask with the next time.
+    """
+    new = max(0, min(last - after, len(log)))
+    return {"last": last, "requests": [log[place]._asdict() for place in range(-new, 0)]}
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

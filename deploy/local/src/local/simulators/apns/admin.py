@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path
 from fastapi.responses import StreamingResponse
 from pydantic import PositiveInt
 
-from local.simulators.admin import new_door
+from local.simulators.admin import new_door, since
 from local.simulators.apns.admin_bodies import (
     GoAwayBody,
     LimitBody,
@@ -85,6 +85,14 @@ def _watching_routes(door: FastAPI, simulator: "ApnsSimulator") -> None:
         """List the newest pushes, the last one last, with what they were answered."""
         seen = [s for s in simulator.pushes if token is None or s.push.token == token]
         return [asdict(s.push) | {"status": s.status, "reason": s.reason} for s in seen[-limit:]]
+
+    @door.get("/requests")
+    async def requests(after: int = 0) -> dict[str, Any]:
+        """Show the requests answered since the `after`-th; `last` is what to ask with the next time.
+
+        Those that are no push are among them. Of a token they have the beginning, and no magic.
+        """
+        return since(simulator.requests, last=simulator.answers.total(), after=after)
 
     @door.get("/stored")
     async def stored() -> list[dict[str, Any]]:

@@ -92,27 +92,38 @@ Reaction = Answer | Reset | Silence | GoAway | HangUp | HalfOpen
 Mischief = Reaction | LimitStreams
 
 FAILING_MARK = "bad"
+# By status, in the order of their tokens: bad40001, bad40002 ... Apple's "Handling notification responses from APNs".
+REASONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {
+        400: (
+            *("BadDeviceToken", "DeviceTokenNotForTopic", "BadTopic", "IdleTimeout", "MissingTopic"),
+            *("BadCollapseId", "BadExpirationDate", "BadMessageId", "BadPriority", "InvalidPushType"),
+            *("DuplicateHeaders", "MissingDeviceToken", "PayloadEmpty", "TopicDisallowed"),
+        ),
+        403: (
+            *("BadCertificate", "BadCertificateEnvironment", "Forbidden", "ExpiredProviderToken"),
+            *("InvalidProviderToken", "UnrelatedKeyIdInToken", "BadEnvironmentKeyIdInToken"),
+            "MissingProviderToken",
+        ),
+        404: ("BadPath",),
+        405: ("MethodNotAllowed",),
+        410: ("Unregistered", "ExpiredToken"),
+        413: ("PayloadTooLarge",),
+        429: ("TooManyRequests", "TooManyProviderTokenUpdates"),
+        500: ("InternalServerError",),
+        503: ("ServiceUnavailable", "Shutdown"),
+    }
+)
 FAILING_TOKENS: Mapping[str, Reaction] = MappingProxyType(
     {
-        "bad40001": Answer(400, "BadDeviceToken"),
-        "bad40002": Answer(400, "DeviceTokenNotForTopic"),
-        "bad40003": Answer(400, "BadTopic"),
-        "bad40004": Answer(400, "IdleTimeout"),
-        "bad40301": Answer(403, "BadCertificate"),
-        "bad40302": Answer(403, "BadCertificateEnvironment"),
-        "bad40303": Answer(403, "Forbidden"),
-        "bad40304": Answer(403, "ExpiredProviderToken"),
-        "bad40305": Answer(403, "InvalidProviderToken"),
-        "bad40306": Answer(403, "UnrelatedKeyIdInToken"),
-        "bad40307": Answer(403, "BadEnvironmentKeyIdInToken"),
-        "bad41001": Answer(410, "Unregistered", timestamp_ms=1_700_000_000_000),
-        "bad41002": Answer(410, "ExpiredToken", timestamp_ms=1_700_000_000_000),
-        "bad41301": Answer(413, "PayloadTooLarge"),
-        "bad42901": Answer(429, "TooManyRequests"),
-        "bad42902": Answer(429, "TooManyProviderTokenUpdates"),
-        "bad50001": Answer(500, "InternalServerError"),
+        f"{FAILING_MARK}{status}{place:02}": Answer(
+            status, reason, timestamp_ms=1_700_000_000_000 if status == 410 else None
+        )
+        for status, reasons in REASONS.items()
+        for place, reason in enumerate(reasons, start=1)
+    }
+    | {
         "bad50301": Answer(503, "ServiceUnavailable", retry_after_seconds=900),
-        "bad50302": Answer(503, "Shutdown"),
         "bad00001": Answer(503, "ServiceUnavailable", body_form="none"),
         "bad00002": Silence(),
         "bad00003": Answer(503, "ServiceUnavailable", body_form="split"),

@@ -4,6 +4,7 @@ import random
 import uuid
 from collections import Counter, deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from local.simulators.apns import fast
 from local.simulators.apns.admin import CourierLine, admin_door
@@ -19,6 +20,7 @@ from local.simulators.serving import HOST
 from local.simulators.simulator import Simulator
 
 ACCEPTED = Answer(200)
+TOKEN_SHOWN = 8  # characters of a token, to whoever watches the requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,18 @@ class SeenPush:
     reason: str | None
 
 
+class SeenRequest(NamedTuple):
+    """Any request as it can be watched: no magic, and of its token only the beginning. `at` is seconds since 1970."""
+
+    at: float
+    token: str
+    topic: str
+    status: int | None
+    reason: str | None
+
+
 class ApnsSimulator(Simulator):
-    """APNs for MDM. `registry` knows the tokens, `script` the mischief, `pushes` what was sent.
+    """APNs for MDM. `registry` knows the tokens, `script` the mischief, `pushes` and `requests` what was sent.
 
     `connections`, `limit_streams`, `go_away` and `turn_away` are the scripted door's: nothing comes of them at the
     fast one.
@@ -44,7 +56,8 @@ class ApnsSimulator(Simulator):
         self.provider_tokens = ProviderTokens(settings.clock)
         self.script = Script()
         self.pushes: deque[SeenPush] = deque(maxlen=settings.pushes_kept)
-        self.answers: Counter[str] = Counter()
+        self.requests: deque[SeenRequest] = deque(maxlen=settings.pushes_kept)
+        self.answers: Counter[str] = Counter()  # to all requests
         self._dice = random.Random(settings.seed)
         self._rules = Rules(settings.required_headers, settings.storage_seconds, self.provider_tokens)
         self._wiring = Wiring(
@@ -115,21 +128,24 @@ class ApnsSimulator(Simulator):
         self.provider_tokens.reset()
         self.script.rules.clear()
         self.pushes.clear()
+        self.requests.clear()
         self.answers.clear()
         self._wiring.accepted = self._wiring.turned_away = 0
         self._dice.seed(self.settings.seed)
 
     def react(self, request: Request, apns_id: str) -> Reaction:
         """Judge one push: Apple's rules, then the script, then the token; deliver it when all agree."""
+        now = self.settings.clock()
         try:
-            push = self._rules.read_push(request, apns_id=apns_id, now=self.settings.clock())
+            push = self._rules.read_push(request, apns_id=apns_id, now=now)
         except RefusedError as refused:
-            self._count(refused.answer)
+            headers = dict(request.headers)
+            token, topic = headers[":path"].rpartition("/")[2], headers.get("apns-topic", "")
+            self._record(refused.answer, token=token, topic=topic, now=now)
             return refused.answer
         reaction = self._reaction_to(push)
-        status, reason = (reaction.status, reaction.reason) if isinstance(reaction, Answer) else (None, None)
+        status, reason = self._record(reaction, token=push.token, topic=push.topic, now=now)
         self.pushes.append(SeenPush(push, status, reason))
-        self._count(reaction)
         return reaction
 
     def _reaction_to(self, push: Push) -> Reaction:
@@ -144,11 +160,14 @@ class ApnsSimulator(Simulator):
         self.registry.accept(push)
         return ACCEPTED
 
-    def _count(self, reaction: Reaction) -> None:
-        if isinstance(reaction, Answer):
-            self.answers[f"{reaction.status} {reaction.reason or ''}".strip()] += 1
-        else:
-            self.answers[type(reaction).__name__] += 1
+    def _record(
+        self, reaction: Reaction, *, token: str, topic: str, now: float
+    ) -> tuple[int | None, str | None]:
+        """Remember a request, and answer the status and the reason that its sender sees."""
+        status, reason = (reaction.status, reaction.reason) if isinstance(reaction, Answer) else (None, None)
+        self.requests.append(SeenRequest(now, token[:TOKEN_SHOWN], topic, status, reason))
+        self.answers[f"{status} {reason or ''}".strip() if status else type(reaction).__name__] += 1
+        return status, reason
 
     def _mint_id(self) -> str:
         return str(uuid.UUID(int=self._dice.getrandbits(128), version=4))

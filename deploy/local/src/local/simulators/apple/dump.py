@@ -20,7 +20,7 @@ def describe(world: World, *, holders: bool) -> dict[str, Any]:
             {"eventId": event.event_id, "uId": event.uid, **event.wire()} for event in world.events.values()
         ],
         "faults": world.faults.remaining(),
-        "notifications": dict(world.notifications),
+        "notifications": {**world.notifications, "underWay": len(world.deliveries)},
         "requests": dict(world.requests),
         "log": [request._asdict() for request in world.log],
     }

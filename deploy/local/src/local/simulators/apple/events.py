@@ -108,7 +108,11 @@ class Event:
     short: set[AssetKey] = field(default_factory=set)  # too few of them for all: nobody gets one
     stuck: bool = False
     doom: Doom | None = None
+    begins_at: float = 0.0  # UNIX time of its first task; 0 until it is accepted
     ended_at: float | None = None  # UNIX time
+    told: int = 0  # of the tasks worked; what became of the others:
+    untold_failures: dict[int, list[str]] = field(default_factory=dict)
+    untold_rows: list[dict[str, str]] = field(default_factory=list)  # what a revoke took
 
     def __post_init__(self) -> None:
         targets = sum(len(names) for names in self.targets.values())
@@ -120,8 +124,8 @@ class Event:
         return self.ended_at is None
 
     def slices(self, size: int) -> Iterator[Slice]:
-        """Cut the tasks not worked yet, in order, asset by asset, at most `size` targets at a time."""
-        skip = self.worked
+        """Cut the tasks not told yet, in order, asset by asset, at most `size` targets at a time."""
+        skip = self.told
         assets: Sequence[AssetKey | None] = self.assets or [None]
         for asset in assets:
             for kind, names in self.targets.items():
@@ -130,12 +134,19 @@ class Event:
                 for start in range(first, len(names), size):
                     yield Slice(asset, kind, names[start : start + size])
 
-    def note(self, part: Slice, failed: dict[int, list[str]]) -> None:
-        """Count tasks that were worked, and remember by error number who failed."""
+    def note(self, part: Slice, failed: dict[int, list[str]], taken: list[dict[str, str]]) -> None:
+        """Count tasks that were worked, and remember by error number who failed, and what a revoke took."""
         self.worked += len(part.targets)
+        self.untold_rows += taken
         self.completed += len(part.targets) - sum(map(len, failed.values()))
         for number, targets in failed.items():
             self.failures.setdefault(number, Failure()).add(part, targets)
+            self.untold_failures.setdefault(number, []).extend(targets)
+
+    def note_told(self, part: Slice) -> None:
+        """Forget what became of the tasks of a whole slice: all has been told."""
+        self.told += len(part.targets)
+        self.untold_failures, self.untold_rows = {}, []
 
     def finish(self, moment: float) -> None:
         """All slices were worked; the targets need not be remembered any longer."""

@@ -4,13 +4,13 @@ import asyncio
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from local.simulators.apple.assets import Asset, AssetKey
+from local.simulators.apple.deliveries import Delivery, Notification
 from local.simulators.apple.library import Library, Subscription
 from local.simulators.apple.users import User
 from local.simulators.apple.world import World
@@ -29,19 +29,8 @@ MAX_ELEMENTS = 100  # per notification
 CALLS_AT_ONCE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
-    """One call to come."""
-
-    notification_id: str
-    type: str
-    uid: str
-    subscription: Subscription
-    content: Mapping[str, Any]
-
-
 class Notifier:
-    """Sends each notification in a task of its own, a few of them at once."""
+    """Delivers each notification in a task of its own, a few of them at once; what is under way the world remembers."""
 
     def __init__(self, world: World, *, trust_ca_file: Path | None) -> None:
         self._world = world
@@ -57,12 +46,12 @@ class Notifier:
         self._client = httpx2.AsyncClient(verify=trust, trust_env=False)
 
     async def stop(self) -> None:
-        """Give up what was not sent yet and close."""
+        """Leave what is under way as it is, and close."""
         await self.forget()
         await self._client.aclose()
 
     async def forget(self) -> None:
-        """Give up what was not sent yet."""
+        """Leave what is under way as it is."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -97,9 +86,19 @@ class Notifier:
             return
         notification = Notification(self._world.new_id(), kind, library.uid, library.subscription, content)
         for _ in range(self._copies()):
-            task = asyncio.create_task(self._deliver(notification, self._wait()))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            delivery = Delivery(notification, self._world.clock.seconds() + self._wait())
+            self._world.deliveries[delivery] = None
+            self._begin(delivery)
+
+    def resume(self) -> None:
+        """Go on with all that is under way and that nobody delivers."""
+        for delivery in self._world.deliveries:
+            self._begin(delivery)
+
+    def _begin(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._deliver(delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _copies(self) -> int:
         knobs, dice = self._world.knobs, self._world.dice
@@ -116,14 +115,18 @@ class Notifier:
         disorder = knobs.notification_disorder_seconds
         return knobs.notification_delay_seconds + (disorder and disorder * self._world.dice.chance())
 
-    async def _deliver(self, notification: Notification, first_wait: float) -> None:
-        for wait in (first_wait, *self._world.knobs.notification_retry_seconds):
-            await self._world.clock.sleep(wait)
+    async def _deliver(self, delivery: Delivery) -> None:
+        clock = self._world.clock
+        while True:
+            await clock.sleep(delivery.due_at - clock.seconds())
             async with self._slots:
-                if await self._call(notification):
-                    self._world.notifications["delivered"] += 1
-                    return
-        self._world.notifications["abandoned"] += 1
+                heard = await self._call(delivery.notification)
+            waits = self._world.knobs.notification_retry_seconds[delivery.failures :]
+            if heard or not waits:
+                break
+            delivery.failures, delivery.due_at = delivery.failures + 1, clock.seconds() + waits[0]
+        self._world.notifications["delivered" if heard else "abandoned"] += 1
+        del self._world.deliveries[delivery]
 
     async def _call(self, notification: Notification) -> bool:
         self._world.notifications["attempts"] += 1

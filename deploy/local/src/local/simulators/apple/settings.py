@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
 
-from local.simulators.admin import STRICT
+from local.simulators.admin import LONGEST_DAYS, STRICT
 
 # Apple's published samples, documentation "Service Config".
 LIMITS: Mapping[str, int] = MappingProxyType(
@@ -29,6 +29,7 @@ LIMITS: Mapping[str, int] = MappingProxyType(
     }
 )
 
+PositiveDays = Annotated[float, Field(gt=0, le=LONGEST_DAYS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -62,6 +63,9 @@ class Knobs:
     unlimited_available: Literal["rest", "full"] = "rest"  # 2147483647 less what is assigned, or just that
     unlimited_payload: Literal["asset", "empty"] = "asset"  # of UNLIMITED_ASSET
     invite_life_days: PositiveFloat | None = None  # None: an invitation code never expires
+    expiry_told_days: PositiveDays | None = (
+        None  # tokenExpirationDate so long before; Apple: 15; None: always
+    )
     new_token_revokes_old: bool = False  # a download answers 9625 to the library's former tokens
     user_device_cap: PositiveInt | None = None  # devices of a user whom a license still reaches
     user_device_cap_error: int = 9622  # of who has more; what Fleet expects there, Apple documents none
@@ -74,6 +78,8 @@ class Knobs:
     invalid_token_status: Literal[200, 401] = 401  # 9622 has been seen with both
     content_type_required: bool = False  # 9727 also for a POST that names none; Apple has let those pass
     page_size: PositiveInt = 1000
+    page_seconds: NonNegativeFloat = 0.0  # each page of a list takes this long
+    pages_at_once: PositiveInt = 5  # asked for with one token; 9646 for one more, Apple documents no number
     limits: Mapping[str, NonNegativeInt] = field(
         default_factory=lambda: dict(LIMITS)
     )  # published in service/config and enforced

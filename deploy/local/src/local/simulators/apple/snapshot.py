@@ -1,6 +1,7 @@
 """The whole state as JSON and back: what is loaded goes on exactly where it was dumped. It holds secrets.
 
-Notifications that are under way are not state: as with Apple's, nobody may rely on them.
+A notification that is just being sent is sent anew: whether it was heard is not known yet. Requests that are just being
+answered are their clients' affair.
 """
 
 from array import array
@@ -15,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from local.simulators.admin import STRICT
 from local.simulators.apple.assets import Asset, AssetKey, HolderKind
 from local.simulators.apple.clock import VirtualClock
+from local.simulators.apple.deliveries import Delivery, Notification
 from local.simulators.apple.dice import CountingDice
 from local.simulators.apple.events import Event, Failure, UserWish
 from local.simulators.apple.faults import Fault
@@ -73,6 +75,14 @@ class TokenForm(_Form):
     revoked: bool
 
 
+class DeliveryForm(_Form):
+    """A notification under way as it is written down."""
+
+    notification: Notification
+    due_at: float
+    failures: int
+
+
 ASSET = TypeAdapter(Asset)
 COUNTS = TypeAdapter(dict[str, int])
 EVENT = TypeAdapter(Event)
@@ -95,6 +105,7 @@ def dump(world: World) -> Document:
         "libraries": [_library(library) for library in world.libraries.values()],
         "tokens": [_token(token) for token in world.tokens.values()],
         "events": [_event(event) for event in world.events.values()],
+        "deliveries": [asdict(delivery) for delivery in world.deliveries],
         "titles": TITLES.dump_python(world.titles, mode="json"),
         "developer_keys": world.developer_keys,
         "faults": FAULTS.dump_python(list(world.faults), mode="json", exclude={"__all__": {"scripted_at"}}),
@@ -124,6 +135,8 @@ def _read(said: Said, *, now: float) -> World:
     world.libraries = {library.uid: library for library in libraries}
     world.tokens = {token.text: token for token in (_read_token(one, world) for one in said["tokens"])}
     world.events = {event.event_id: event for event in (_read_event(one, world) for one in said["events"])}
+    forms = [DeliveryForm.model_validate(one) for one in said["deliveries"]]
+    world.deliveries = {Delivery(**dict(form)): None for form in forms}
     world.titles = TITLES.validate_python(said["titles"])
     world.developer_keys = TEXTS.validate_python(said["developer_keys"])
     world.faults.add(FAULTS.validate_python(said["faults"]), now=now)
@@ -241,7 +254,11 @@ def _event(event: Event) -> Document:
         "short": list(event.short),
         "stuck": event.stuck,
         "doom": event.doom and [event.doom.number, sorted(event.doom.targets)],
+        "begins_at": event.begins_at,
         "ended_at": event.ended_at,
+        "told": event.told,
+        "untold_failures": event.untold_failures,
+        "untold_rows": event.untold_rows,
     }
 
 

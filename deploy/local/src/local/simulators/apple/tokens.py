@@ -44,9 +44,11 @@ def apple_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-def token_fields(token: Token) -> Mapping[str, Any]:
+def token_fields(token: Token, *, tells_expiry: bool) -> Mapping[str, Any]:
     """Make the fields that every answer to a token carries."""
-    fields: dict[str, Any] = {"uId": token.library.uid, "tokenExpirationDate": apple_time(token.expires_at)}
+    fields: dict[str, Any] = {"uId": token.library.uid}
+    if tells_expiry:
+        fields["tokenExpirationDate"] = apple_time(token.expires_at)
     if token.library.mdm_info is not None:
         fields["mdmInfo"] = token.library.mdm_info
     return fields

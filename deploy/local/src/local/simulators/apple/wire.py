@@ -25,6 +25,7 @@ from local.simulators.apple.worker import Worker
 from local.simulators.apple.world import LoggedRequest, World
 
 OPEN_PATH = "service/config"  # answered without a token, and to any
+LISTS = frozenset({"assets", "assignments", "users"})  # told page by page
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,25 @@ class Wire:
                 token = self._world.token_for(request.headers.get("authorization"))
                 self._world.admit(token, now=asyncio.get_running_loop().time())
                 _check_rights(token, request.method)
-            response = await self._answer(path, token, request)
+            if token is not None and path in LISTS and "pageIndex" in request.query_params:
+                response = await self._answer_page(path, token, request)
+            else:
+                response = await self._answer(path, token, request)
         except AppleError as error:
             response = refusal(error)
             if error.number == 9646 and self._world.knobs.retry_after_on_429:
                 response.headers["Retry-After"] = "1"
         self._record(path, token, request, response)
         return response
+
+    async def _answer_page(self, path: str, token: Token, request: Request) -> Response:
+        """Answer one page of a list. Raises `AppleError` 9646 where the token reads too many of them right now.
+
+        However short it lingers, requests that have come meanwhile are counted.
+        """
+        with self._world.reading(token):
+            await linger(request, self._world.knobs.page_seconds)
+            return await self._answer(path, token, request)
 
     async def _answer(self, path: str, token: Token | None, request: Request) -> Response:
         """Answer honestly, unless a fault is scripted for this request."""
@@ -102,7 +115,7 @@ class Wire:
             body = await handler(Asked(token.library, request, fault))
         except AppleError as error:
             return refusal(error)
-        return ok({**body, **token_fields(token)})
+        return ok({**body, **token_fields(token, tells_expiry=self._world.tells_expiry(token))})
 
     def _describe_service(self, request: Request) -> Response:
         if request.method != "GET":

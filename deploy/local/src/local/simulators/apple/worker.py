@@ -6,7 +6,7 @@ from local.simulators.apple.errors import AppleError
 from local.simulators.apple.events import ASSET_EVENTS, Event, EventStatus, EventType, Failure, Slice
 from local.simulators.apple.library import Library
 from local.simulators.apple.notify import MAX_ELEMENTS, Notifier
-from local.simulators.apple.working import Failed, Row, work
+from local.simulators.apple.working import Row, work
 from local.simulators.apple.world import World
 
 
@@ -25,6 +25,8 @@ class Worker:
         self._world.events[event.event_id] = event
         if event.stuck:
             return
+        if not event.begins_at:
+            event.begins_at = self._world.clock.seconds() + self._delay(event.type)
         task = asyncio.create_task(self._work(library, event))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -59,38 +61,33 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self, library: Library, event: Event) -> None:
-        await self._world.clock.sleep(self._delay(event.type))
+        clock = self._world.clock
+        await clock.sleep(event.begins_at - clock.seconds())
         for part in event.slices(MAX_ELEMENTS):
-            failed, taken = await self._work_slice(library, event, part)
-            self._tell(library, event, part, failed, taken)
-        event.finish(self._world.clock.seconds())
+            await self._work_slice(library, event, part)
+            self._tell(library, event, part)
+            event.note_told(part)
+        event.finish(clock.seconds())
 
-    async def _work_slice(self, library: Library, event: Event, part: Slice) -> tuple[Failed, list[Row]]:
-        """Work all targets at once, or one by one where each takes its time; answer who failed and what was taken."""
+    async def _work_slice(self, library: Library, event: Event, part: Slice) -> None:
+        """Work all targets that are left at once, or one by one where each takes its time."""
         pace = self._world.knobs.task_seconds
         size = 1 if pace else MAX_ELEMENTS
-        failed: Failed = {}
-        taken: list[Row] = []
-        for start in range(0, len(part.targets), size):
+        for start in range(event.worked - event.told, len(part.targets), size):
             await self._world.clock.sleep(pace)
             await self._gate.wait()
             scene = self._world.begin(library)
-            now_failed, now_taken = work(
-                event, part._replace(targets=part.targets[start : start + size]), scene
-            )
-            for number, targets in now_failed.items():
-                failed.setdefault(number, []).extend(targets)
-            taken += now_taken
+            work(event, part._replace(targets=part.targets[start : start + size]), scene)
             if self._world.knobs.report_processing:
                 event.status = EventStatus.PROCESSING
-        return failed, taken
 
-    def _tell(self, library: Library, event: Event, part: Slice, failed: Failed, taken: list[Row]) -> None:
+    def _tell(self, library: Library, event: Event, part: Slice) -> None:
         """One notification for what succeeded and one for each error number."""
         if not self._notifier.wanted(
             library, "ASSET_MANAGEMENT" if event.type in ASSET_EVENTS else "USER_MANAGEMENT"
         ):
             return
+        failed = event.untold_failures
         for number, targets in failed.items():
             failure = Failure()
             failure.add(part, targets)
@@ -98,7 +95,7 @@ class Worker:
             self._tell_rows(library, event, _rows(library, event, part, targets), error=error)
         unlucky = {target for targets in failed.values() for target in targets}
         done = [target for target in part.targets if target not in unlucky]
-        rows = taken if event.type is EventType.REVOKE else _rows(library, event, part, done)
+        rows = event.untold_rows if event.type is EventType.REVOKE else _rows(library, event, part, done)
         for start in range(0, len(rows), MAX_ELEMENTS):
             self._tell_rows(library, event, rows[start : start + MAX_ELEMENTS], error=None)
 

@@ -27,8 +27,8 @@ class Scene:
     new_code: Callable[[], str]
 
 
-def work(event: Event, part: Slice, scene: Scene) -> tuple[Failed, list[Row]]:
-    """Do these tasks now, in the revision that has begun. Answer who failed, and what a revoke took."""
+def work(event: Event, part: Slice, scene: Scene) -> None:
+    """Do these tasks now, in the revision that has begun, and note who failed and what a revoke took."""
     failed: Failed = {}
     targets = part.targets
     if event.doom is not None:
@@ -46,8 +46,7 @@ def work(event: Event, part: Slice, scene: Scene) -> tuple[Failed, list[Row]]:
             taken = _revoke(part._replace(targets=targets), scene)
         case EventType.CREATE | EventType.UPDATE | EventType.RETIRE:
             _manage([event.wishes[target] for target in targets], event.type, scene, failed)
-    event.note(part, failed)
-    return failed, taken
+    event.note(part, failed, taken)
 
 
 def tie_managed(user: User, account: str, scene: Scene) -> User:

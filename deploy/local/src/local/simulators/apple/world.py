@@ -1,10 +1,13 @@
 """All that the simulated Apple knows: libraries, tokens, events, titles, the time, and what was asked of it."""
 
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
 from local.simulators.apple.clock import VirtualClock
+from local.simulators.apple.deliveries import Delivery
 from local.simulators.apple.dice import CountingDice
 from local.simulators.apple.errors import AppleError
 from local.simulators.apple.events import Event
@@ -39,12 +42,14 @@ class World:
     def reset(self) -> None:
         """Forget everything and begin again."""
         self._recent: dict[str, deque[float]] = {}
+        self._pages: Counter[str] = Counter()  # being read, by token
         self.dice = CountingDice(self._seed)
         self.clock = VirtualClock()
         self.knobs = self._first_knobs
         self.libraries: dict[str, Library] = {}
         self.tokens: dict[str, Token] = {}
         self.events: dict[str, Event] = {}
+        self.deliveries: dict[Delivery, None] = {}  # notifications under way, oldest first
         self.titles: dict[str, Title] = {}
         self.developer_keys: dict[str, str] = {}  # public keys in PEM, by "team key"
         self.faults = FaultScript()
@@ -121,6 +126,11 @@ class World:
             raise AppleError(9621)
         return token
 
+    def tells_expiry(self, token: Token) -> bool:
+        """Tell whether answers name the end of a token already, `expiry_told_days` before it."""
+        days = self.knobs.expiry_told_days
+        return days is None or token.expires_at - self.clock.now() <= timedelta(days=days)
+
     def admit(self, token: Token, *, now: float) -> None:
         """Count a request at `now` (seconds of a steady clock). Raises 9646 above the limit of its library or token."""
         if not self.knobs.rate_limit:
@@ -133,6 +143,18 @@ class World:
         if len(recent) >= limit:
             raise AppleError(9646)
         recent.append(now)
+
+    @contextmanager
+    def reading(self, token: Token) -> Iterator[None]:
+        """Count a page as long as it is read. Raises `AppleError` 9646 for one too many at once of its token."""
+        pages = self._pages
+        if pages[token.text] >= self.knobs.pages_at_once:
+            raise AppleError(9646)
+        pages[token.text] += 1
+        try:
+            yield
+        finally:
+            pages[token.text] -= 1
 
     def record(self, request: LoggedRequest) -> None:
         """Remember an answered request."""

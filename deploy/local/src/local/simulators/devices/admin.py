@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException
 
-from local.simulators.admin import new_door
+from local.simulators.admin import new_door, since
 from local.simulators.devices.admin_bodies import (
     AuthorizeBody,
     ClockBody,
@@ -157,6 +157,11 @@ class AdminDoor:
             if serial is None or exchange.channel.partition(":")[0] == serial
         ]
 
+    async def requests(self, after: int = 0) -> dict[str, Any]:
+        """Show the exchanges since the `after`-th; `last` is what to ask with the next time."""
+        trace = self._fleet.trace
+        return since(trace.exchanges, last=trace.added, after=after)
+
     async def invitations(self, after: int = 0) -> list[dict[str, Any]]:
         """List the invitations that devices show, oldest first; `after` leaves those after a number."""
         return [shown._asdict() for shown in self._fleet.trace.shown if shown.number > after]
@@ -179,6 +184,7 @@ def admin_door(fleet: "DeviceFleet") -> FastAPI:
     app.get("/devices/{serial}")(door.one_device)
     app.get("/counts")(door.counts)
     app.get("/trace")(door.trace)
+    app.get("/requests")(door.requests)
     app.get("/invitations")(door.invitations)
     app.post("/devices", status_code=201)(door.create)
     app.post("/devices/enroll")(door.enroll)

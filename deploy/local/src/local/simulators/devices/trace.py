@@ -26,12 +26,14 @@ class Trace:
 
     def __init__(self, length: int) -> None:
         self.exchanges: deque[Exchange] = deque(maxlen=length)
+        self.added = 0  # exchanges so far
         self.counts: Counter[str] = Counter()
         self.shown: list[Shown] = []
 
     def add(self, channel: str, what: str, outcome: str = "ok") -> None:
         """Remember an exchange."""
         self.exchanges.append(Exchange(channel, what, outcome))
+        self.added += 1
 
     def show(self, serial: str, holder: str, link: str) -> None:
         """Remember an invitation that a device shows."""

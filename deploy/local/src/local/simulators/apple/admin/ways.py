@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from joserfc.jwk import ECKey
 from pydantic import ValidationError
 
+from local.simulators.admin import since
 from local.simulators.apple.admin.bodies import DeveloperKey, Turn
 from local.simulators.apple.bodies import ok
 from local.simulators.apple.dump import describe
@@ -105,17 +106,14 @@ class Ways:
 
     async def requests(self, *, after: int = 0) -> dict[str, Any]:
         """Show the requests answered since the `after`-th; `last` is what to ask with the next time."""
-        last = self._world.requests.total()
-        log = list(self._world.log)
-        new = log[max(0, len(log) - (last - after)) :] if after < last else []
-        return {"last": last, "requests": [request._asdict() for request in new]}
+        return since(self._world.log, last=self._world.requests.total(), after=after)
 
     async def dump(self) -> Response:
         """Answer the whole state, tokens and all, to be put back later, here or in another simulator."""
         return ok(dump(self._world))
 
     async def load(self, document: dict[str, Any]) -> None:
-        """Take over a whole state in the place of this one; open events go on where they were."""
+        """Take over a whole state in the place of this one; events and notifications go on where they were."""
         try:
             other = read(document, now=asyncio.get_running_loop().time())
         except ValueError as error:
@@ -124,6 +122,7 @@ class Ways:
         self._world.become(other)
         self._worker.heed_knobs()
         self._worker.resume()
+        self._notifier.resume()
 
     async def reset(self) -> None:
         """Forget libraries, tokens, events and faults, and put back the knobs and the clock of the start."""
