@@ -257,7 +257,7 @@ def test_a_removal_that_was_asked_wins_over_every_later_word(facts: list[Deliver
 
 @pytest.mark.parametrize("state", State)
 def test_every_state_can_be_explained(state: State) -> None:
-    why = explain(life(state), delivery_asks_again_at=NOW)
+    why = explain(life(state), delivery_asks_again_at=NOW, covered=True)
     assert why.explanation
     assert (why.blocking is None) == (state in {State.INSTALLED, State.AVAILABLE, State.REVOKED})
 
@@ -267,7 +267,9 @@ def test_every_own_refusal_has_a_sentence() -> None:
         refused = Entitlement(
             new_id(), new_id(), new_id(), "C02X", new_id(), State.REFUSED, Wish(), cause=refusal
         )
-        assert explain(refused, delivery_asks_again_at=None).explanation == EXPLANATIONS[refusal]
+        assert (
+            explain(refused, delivery_asks_again_at=None, covered=True).explanation == EXPLANATIONS[refusal]
+        )
 
 
 # What the README says.

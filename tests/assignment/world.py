@@ -77,7 +77,11 @@ class World:
     async def hear(self, *heard_events: Heard[Any]) -> None:
         """Handle events of one type as one batch."""
         async with self.database.transaction() as tx:
-            await self._handlers[type(heard_events[0].event)](tx, heard_events)
+            await self.hear_in(tx, *heard_events)
+
+    async def hear_in(self, tx: Transaction, *heard_events: Heard[Any]) -> None:
+        """Handle events of one type inside a transaction of the test's own."""
+        await self._handlers[type(heard_events[0].event)](tx, heard_events)
 
     async def say(self, event: Event) -> None:
         """Handle one event."""
@@ -293,6 +297,12 @@ def released(
     """Return licensing's answer that every target's licence came back."""
     targets = tuple(ReleasedTarget(**_principal(target), asked=asked, held=held) for target in event.targets)
     return LicenseReleased(asset_id=event.asset_id, targets=targets)
+
+
+def taken(asset_id: UUID, entitlement_id: UUID, serial: str) -> LicenseReleased:
+    """Return licensing's word that Apple or another hand took a licence."""
+    target = ReleasedTarget(entitlement_id=entitlement_id, serial_number=serial, asked=False)
+    return LicenseReleased(asset_id=asset_id, targets=(target,))
 
 
 def waitlisted(event: AssignmentRequested, *, first: int = 1) -> LicenseWaitlisted:

@@ -165,7 +165,8 @@ class Entitlement:
     """The right of one device to one asset for one life, as locked for a decision.
 
     `version` counts what licensing was told of it; `losses` the lives before it that were lost in a row;
-    `ask_deadline_at` is when the open ask is repeated (promise 4).
+    `error_number` is Apple's, where the cause is Apple's no; `ask_deadline_at` is when the open ask is repeated
+    (promise 4).
     """
 
     id: UUID
@@ -179,6 +180,7 @@ class Entitlement:
     losses: int = 0
     reason: RevokeReason | None = None
     cause: str | None = None
+    error_number: int | None = None
     position: int | None = None
     position_at: datetime | None = None
     ask_deadline_at: datetime | None = None

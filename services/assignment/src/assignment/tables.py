@@ -75,6 +75,16 @@ devices = sa.Table(
     sa.Index("devices_by_serial_number", "serial_number"),
 )
 
+apple_users = sa.Table(
+    "apple_users",
+    metadata,
+    sa.Column("user_id", sa.Uuid, primary_key=True),
+    sa.Column("library_id", sa.Text, primary_key=True),
+    sa.Column("associated", sa.Boolean, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    _time("changed_at"),
+)
+
 device_groups = sa.Table(
     "device_groups",
     metadata,
@@ -171,6 +181,7 @@ entitlements = sa.Table(
     sa.Column("losses", sa.SmallInteger, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("cause", sa.Text),
+    sa.Column("error_number", sa.Integer),
     sa.Column("position", sa.Integer),
     _time("position_at", nullable=True),
     _time("ask_deadline_at", nullable=True),

@@ -4,6 +4,7 @@ Facts come doubled, late and, between two publishers, in any order; the table is
 same. A fact about another life never gets here: facts carry the entitlement's id.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,9 @@ from uuid import UUID
 
 from assignment.model import AWAITING_LICENSE, LIVING, Entitlement, State
 from shared.events.words import InstallMode, RevokeReason
+
+INVITATION_ENDED = "invitation_ended"
+"""licensing's cause of a failure: the licence was held for a person who did not accept in time."""
 
 
 class Fact(StrEnum):
@@ -45,19 +49,20 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Where a fact leads, and what goes with it."""
+    """Where a fact leads, and what goes with it; `cause` is that of a fact which says none itself."""
 
     state: State
     effect: Effect = Effect.NONE
+    cause: str | None = None
 
 
 _REVOKE = Move(State.REVOKING, Effect.REVOKE)
 _DELIVER = Move(State.DELIVERING, Effect.DELIVER)
-_LOSE = Move(State.LOST, Effect.REOPEN)
 
 _FROM_ANY_LIVING = {
-    Fact.TAKEN: _LOSE,
-    Fact.RELEASED: _LOSE,  # nobody here asked: one of the two databases was restored; a new life heals it
+    Fact.TAKEN: Move(State.LOST, Effect.REOPEN, "taken_back"),
+    # Nobody here asked: one of the two databases was restored; a new life heals it.
+    Fact.RELEASED: Move(State.LOST, Effect.REOPEN, "released_unasked"),
     Fact.DEVICE_LEFT: _REVOKE,
     Fact.UNCOVERED: _REVOKE,
 }
@@ -99,7 +104,10 @@ TABLE: dict[State, dict[Fact, Move]] = {
     State.REFUSED: {},
     State.FAILED: {},
     State.LOST: {},
-    State.REVOKING: {Fact.RELEASED: Move(State.REVOKED)},
+    State.REVOKING: {
+        Fact.RELEASED: Move(State.REVOKED),
+        Fact.REFUSED: Move(State.REVOKING),  # the release itself: its cause is shown, and it is asked again
+    },
     State.REVOKED: {},
 }
 
@@ -114,6 +122,7 @@ class Said:
     what: str
     event_id: UUID | None = None
     cause: str | None = None
+    error_number: int | None = None
     reason: RevokeReason | None = None
     position: int | None = None
     position_at: datetime | None = None
@@ -127,12 +136,22 @@ def after(life: Entitlement, made: Move, said: Said, *, ask_again_at: datetime) 
         life,
         state=made.state,
         version=life.version + 1 if revoked else life.version,
-        cause=said.cause,
+        cause=said.cause or made.cause,
+        error_number=said.error_number,
         reason=said.reason if revoked else life.reason,
         position=said.position,
         position_at=said.position_at,
         ask_deadline_at=_deadline(life, made.state, said, ask_again_at),
     )
+
+
+def is_news(life: Entitlement, made: Move, said: Said) -> bool:
+    """Say whether a move changes anything: where it leads to the same state, a later place or another cause does."""
+    if made.state is not life.state or made.effect is not Effect.NONE:
+        return True
+    if said.position_at is not None:
+        return life.position_at is None or said.position_at > life.position_at
+    return (said.cause, said.error_number) != (life.cause, life.error_number)
 
 
 def _deadline(life: Entitlement, state: State, said: Said, ask_again_at: datetime) -> datetime | None:
@@ -157,6 +176,16 @@ def move(state: State, fact: Fact, install_mode: InstallMode) -> tuple[Move, ...
 
 def _after_license(install_mode: InstallMode) -> Move:
     return _DELIVER if install_mode is InstallMode.AUTOMATIC else Move(State.AVAILABLE)
+
+
+def reopens_once_associated(life: Entitlement, library_ids: Collection[str]) -> bool:
+    """Say whether covers that stand on this life open a new one, its person being associated in these libraries (R9).
+
+    So they do where the life ended with the invitation, and its licence may come from one of these.
+    """
+    ended = life.state is State.FAILED and life.cause == INVITATION_ENDED
+    wanted = life.wish.library_id
+    return ended and (wanted in library_ids or (wanted is None and bool(library_ids)))
 
 
 def reopens(state: State, *, own_refusal: bool, revoked_by_device: bool, returned: bool) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from assignment.decide.deliveries import TABLE as DELIVERIES
 from assignment.decide.deliveries import DeliveryFact
-from assignment.decide.entitlements import Effect, Fact, Move, Said, after, move
+from assignment.decide.entitlements import Effect, Fact, Move, Said, after, is_news, move
 from assignment.handlers.telling import Telling
 from assignment.model import Delivery, DeliveryState, Entitlement, State
 from assignment.resolve import Counts, Ending, Opening, asks_license_again
@@ -87,7 +87,7 @@ class Changes:
             self.strangers += 1
             return
         moves = move(life.state, fact, life.wish.install_mode)
-        if not moves or _stays(life, moves[-1], said):
+        if not moves or not is_news(life, moves[-1], said):
             return
         moved = after(life, moves[-1], said, ask_again_at=self.ask_again_at)
         self.lives[life.id] = moved
@@ -112,9 +112,10 @@ class Changes:
     def _steps_of(self, life: Entitlement, moves: Sequence[Move], said: Said) -> Iterator[UUID]:
         """Yield the step of each move; a new place in the waitlist is none."""
         for made in moves:
-            if made.state is not life.state or made.effect is not Effect.NONE:
+            if made.state is not life.state or made.effect is not Effect.NONE or said.cause:
                 what = "InstallRequested" if made.effect is Effect.DELIVER else said.what
-                yield self.step(what, made.state, said.cause or said.reason, said.event_id)
+                cause = said.cause or made.cause or said.reason
+                yield self.step(what, made.state, cause, said.event_id)
 
     def step(self, what: str, state: State, cause: str | None, event_id: UUID | None) -> UUID:
         """Let one more life take a step, which is stored once for all that do in this transaction; return its id."""
@@ -130,7 +131,7 @@ class Changes:
         if not moved:
             return
         await entitlements.move(self.tx, [each.after for each in moved], [each.steps for each in moved])
-        self.reached.update((each.after.state, each.after.cause) for each in moved)
+        self.reached.update((each.after.state, each.after.cause) for each in moved if each.steps)
         shifted = [
             (each.after.id, each.after.device_id, each.after.asset_id, each.before.state, each.after.state)
             for each in moved
@@ -230,8 +231,3 @@ class Changes:
         rows = [StepRow(step_id, *step, self._takers[step_id]) for step, step_id in self._steps.items()]
         if rows:
             await entitlements.insert_steps(self.tx, rows)
-
-
-def _stays(life: Entitlement, made: Move, said: Said) -> bool:
-    """Say whether a move leads where the life stands already; a new place in the waitlist is news."""
-    return made.state is life.state and made.effect is Effect.NONE and said.position == life.position

@@ -88,7 +88,7 @@ def _waitlisted(target: WaitingTarget, plain: Said) -> tuple[Fact, Said]:
 
 
 def _refused(target: RefusedTarget, plain: Said) -> tuple[Fact, Said]:
-    return Fact.REFUSED, replace(plain, cause=target.refusal)
+    return Fact.REFUSED, replace(plain, cause=target.refusal, error_number=target.error_number)
 
 
 def _assigned(_: Any, plain: Said) -> tuple[Fact, Said]:
@@ -100,7 +100,7 @@ def _released(target: ReleasedTarget, plain: Said) -> tuple[Fact, Said]:
 
 
 def _failed(target: FailedTarget, plain: Said) -> tuple[Fact, Said]:
-    return Fact.FAILED, replace(plain, cause=target.cause)
+    return Fact.FAILED, replace(plain, cause=target.cause, error_number=target.error_number)
 
 
 _LICENSE_FACTS: Mapping[type, Callable[[Any, Said], tuple[Fact, Said]]] = {

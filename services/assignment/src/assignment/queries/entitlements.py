@@ -91,8 +91,10 @@ async def tell_story(database: Database, entitlement_id: UUID) -> Story | None:
         life = (await store.read(tx, [entitlement_id]))[entitlement_id]
         asked = [each for each in delivered if each["state"] == DeliveryState.ASKED]
         again_at = asked[-1]["ask_deadline_at"] if asked else None
-        why = explain(life, delivery_asks_again_at=again_at)
-        return Story(row, why, await _all(tx, taken), await _all(tx, covering), delivered)
+        covered_by = await _all(tx, covering)
+        stands = any(each["ended_at"] is None for each in covered_by)
+        why = explain(life, delivery_asks_again_at=again_at, covered=stands)
+        return Story(row, why, await _all(tx, taken), covered_by, delivered)
 
 
 async def _all(tx: Transaction, query: sa.Select[tuple[object, ...]]) -> Sequence[Row]:

@@ -25,8 +25,10 @@ _EXAMPLE: dict[str, Any] = {
     "expires_at": None,
     "no_wait": False,
     "library_id": None,
+    "losses": 0,
     "reason": None,
     "cause": None,
+    "error_number": None,
     "position": 3,
     "position_at": TIME,
     "created_at": TIME,
@@ -36,7 +38,11 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class EntitlementBody(BaseModel):
-    """The right of one device to one asset for one life; `ended_at` says when the life ended."""
+    """The right of one device to one asset for one life; `ended_at` says when the life ended.
+
+    `losses` counts the lives before it whose licence was taken back, in a row; `error_number` is Apple's, where the
+    cause is Apple's no; `position` is the place in the waitlist as of `position_at`.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -52,8 +58,10 @@ class EntitlementBody(BaseModel):
     expires_at: datetime | None
     no_wait: bool
     library_id: str | None
+    losses: int
     reason: str | None
     cause: str | None
+    error_number: int | None
     position: int | None
     position_at: datetime | None
     created_at: datetime
@@ -114,7 +122,7 @@ class EntitlementStory(EntitlementBody):
                     **_EXAMPLE,
                     "why": {
                         "blocking": "licence",
-                        "explanation": "no licence is left; place 3 in the waitlist",
+                        "explanation": f"no licence is left; place 3 in the waitlist as of {TIME}",
                         "next_action": "ask_licence_again",
                         "next_at": "2026-11-22T18:45:00Z",
                     },

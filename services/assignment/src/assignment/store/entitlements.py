@@ -14,7 +14,7 @@ from shared.events.words import RevokeReason
 
 _COLUMNS = """
 id, asset_id, device_id, serial_number, request_id, state, assignment_mode, install_mode, priority, expires_at,
-no_wait, library_id, version, losses, reason, cause, position, position_at, ask_deadline_at
+no_wait, library_id, version, losses, reason, cause, error_number, position, position_at, ask_deadline_at
 """
 _LOCK = f"SELECT {_COLUMNS} FROM entitlements WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE"
 _READ = f"SELECT {_COLUMNS} FROM entitlements WHERE id = ANY ($1::uuid[])"
@@ -54,11 +54,11 @@ _MOVE = """
 UPDATE entitlements AS life
 SET state = moved.state, cause = moved.cause, reason = moved.reason, version = moved.version,
     position = moved.position, position_at = moved.position_at, ask_deadline_at = moved.ask_deadline_at,
-    steps = life.steps || moved.steps::uuid[], changed_at = $10,
-    ended_at = CASE WHEN moved.state = ANY ($11::text[]) THEN NULL ELSE coalesce(life.ended_at, $10::timestamptz) END
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::timestamptz[],
-            $8::timestamptz[], $9::text[])
-     AS moved (id, state, cause, reason, version, position, position_at, ask_deadline_at, steps)
+    error_number = moved.error_number, steps = life.steps || moved.steps::uuid[], changed_at = $11,
+    ended_at = CASE WHEN moved.state = ANY ($12::text[]) THEN NULL ELSE coalesce(life.ended_at, $11::timestamptz) END
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::int[], $7::int[], $8::timestamptz[],
+            $9::timestamptz[], $10::text[])
+     AS moved (id, state, cause, error_number, reason, version, position, position_at, ask_deadline_at, steps)
 WHERE life.id = moved.id
 """
 _REWISH = """
@@ -168,6 +168,7 @@ async def move(tx: Transaction, lives: Sequence[Entitlement], steps: Sequence[Se
         [life.id for life in lives],
         [life.state for life in lives],
         [life.cause for life in lives],
+        [life.error_number for life in lives],
         [life.reason for life in lives],
         [life.version for life in lives],
         [life.position for life in lives],
@@ -237,6 +238,7 @@ def _entitlement(row: Record) -> Entitlement:
         losses=row["losses"],
         reason=None if reason is None else RevokeReason(reason),
         cause=row["cause"],
+        error_number=row["error_number"],
         position=row["position"],
         position_at=row["position_at"],
         ask_deadline_at=row["ask_deadline_at"],

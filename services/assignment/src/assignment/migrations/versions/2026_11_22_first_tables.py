@@ -15,6 +15,15 @@ depends_on = None
 def upgrade() -> None:
     create_bus_tables()
     op.create_table(
+        "apple_users",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("library_id", sa.Text(), nullable=False),
+        sa.Column("associated", sa.Boolean(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "library_id"),
+    )
+    op.create_table(
         "assets",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -155,6 +164,7 @@ def upgrade() -> None:
         sa.Column("losses", sa.SmallInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("error_number", sa.Integer(), nullable=True),
         sa.Column("position", sa.Integer(), nullable=True),
         sa.Column("position_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ask_deadline_at", sa.DateTime(timezone=True), nullable=True),
