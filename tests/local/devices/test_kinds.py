@@ -9,17 +9,10 @@ from starlette.responses import Response
 from local.simulators.apple.users import hash_account
 from local.simulators.devices import Device, DeviceFleet, Enrollment, Kind, Question
 from tests.local.devices.tiny_mdm import SHARED_USER, TinyMdm
-from tests.local.devices.visits import ADAM_ID, APP, INSTALL, Fleets, Push, Visits, enrolled
+from tests.local.devices.visits import ABSENT, ADAM_ID, APP, INSTALL, Fleets, Push, Visits, enrolled, outcome
 
 LIST = "ManagedApplicationList"
 INVITE = {"ProgramID": "com.apple.cloudvpp", "InvitationURL": "https://buy.example/join?inviteCode=1&mt=8"}
-ABSENT = ("Error", 12021)
-
-
-def outcome(report: Any) -> Any:
-    """Say what became of a command: its status, and the error's number."""
-    codes = [link["ErrorCode"] for link in report.get("ErrorChain", [])]
-    return (report["Status"], codes[0]) if codes else report["Status"]
 
 
 @pytest.mark.parametrize("kind", [Kind.BYOD_IPHONE, Kind.BYOD_MAC])

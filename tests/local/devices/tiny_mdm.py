@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tests.local.devices.tiny_ddm import TinyDdm
+
 SHARED_USER = "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"
 
 
@@ -26,6 +28,9 @@ class TinyMdm:
     queues: defaultdict[str, deque[dict[str, Any]]] = field(default_factory=lambda: defaultdict(deque))
     replies: deque[Response] = field(default_factory=deque)
     bootstrap_tokens: dict[str, bytes] = field(default_factory=dict)
+
+    ddm: TinyDdm = field(default_factory=TinyDdm)
+    service_tokens: dict[str, bytes] = field(default_factory=dict)  # what GetToken answers, by service
 
     connected: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,7 +67,17 @@ class TinyMdm:
             case "GetBootstrapToken" if channel_of(message) in self.bootstrap_tokens:
                 token = self.bootstrap_tokens[channel_of(message)]
                 return Response(plistlib.dumps({"BootstrapToken": token}))
+            case "DeclarativeManagement":
+                return self.ddm.answer(channel_of(message), message["Endpoint"], message.get("Data"))
+            case "GetToken":
+                return self._service_token(message["TokenServiceType"])
         return Response()
+
+    def _service_token(self, service: str) -> Response:
+        """Answer a token; 400 for a service that nobody knows."""
+        if service not in self.service_tokens:
+            return Response(status_code=400)
+        return Response(plistlib.dumps({"TokenData": self.service_tokens[service]}))
 
     async def connect(self, request: Request) -> Response:
         """A command stays at the head until it was reported; NotNow puts it behind the others."""

@@ -13,8 +13,16 @@ APP = "com.example.app361309726"
 ADAM_ID = 361309726
 INSTALL = {"iTunesStoreID": ADAM_ID, "Options": {"PurchaseMethod": 1}, "ManagementFlags": 1}
 
+ABSENT = ("Error", 12021)  # the command is not one of this device
+
 Fleets = Callable[..., AbstractAsyncContextManager[DeviceFleet]]
 Push = Callable[[Device | Channel], Awaitable[None]]
+
+
+def outcome(report: Any) -> Any:
+    """Say what became of a command: its status, and the error's number."""
+    codes = [link["ErrorCode"] for link in report.get("ErrorChain", [])]
+    return (report["Status"], codes[0]) if codes else report["Status"]
 
 
 async def enrolled(fleet: DeviceFleet, kind: Kind, **traits: str) -> Device:

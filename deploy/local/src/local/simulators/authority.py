@@ -10,12 +10,14 @@ from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SKEW = timedelta(minutes=5)  # two clocks of one office differ by less
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)  # as long as Apple's push certificates live
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Authority:
         self,
         *,
         common_name: str,
-        private_key: ec.EllipticCurvePrivateKey | None = None,
+        private_key: PrivateKey | None = None,
     ) -> Identity:
         """Issue a device's identity; devices may share a `private_key`, each certificate is its own."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -107,7 +109,7 @@ class Authority:
         purpose: x509.ObjectIdentifier,
         *,
         names: x509.SubjectAlternativeName | None = None,
-        private_key: ec.EllipticCurvePrivateKey | None = None,
+        private_key: PrivateKey | None = None,
         life: timedelta = LEAF_LIFE,
     ) -> Identity:
         key = private_key or ec.generate_private_key(ec.SECP256R1())
@@ -128,7 +130,7 @@ class Authority:
 def _unsigned(
     subject: x509.Name,
     issuer: x509.Name,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
     *,
     life: timedelta,
 ) -> x509.CertificateBuilder:
@@ -165,7 +167,7 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _key_pem(key: PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

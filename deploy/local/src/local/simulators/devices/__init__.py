@@ -6,7 +6,7 @@ from local.simulators.devices.kinds import Kind
 from local.simulators.devices.licenses import LicenseCheck, Question
 from local.simulators.devices.model import Channel, Device, Enrollment
 from local.simulators.devices.script import Mischief, Script
-from local.simulators.devices.settings import FleetSettings, ProofMode
+from local.simulators.devices.settings import FleetSettings, KeyType, ProofMode
 
 __all__ = [
     "App",
@@ -16,6 +16,7 @@ __all__ = [
     "DeviceFleet",
     "Enrollment",
     "FleetSettings",
+    "KeyType",
     "Kind",
     "LicenseCheck",
     "Mischief",

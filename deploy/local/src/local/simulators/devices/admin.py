@@ -1,5 +1,6 @@
 """The fleet's admin door: create, enroll, wipe, script and watch devices over plain HTTP."""
 
+import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,12 @@ from local.simulators.devices.admin_bodies import (
     ClockBody,
     CreateBody,
     DeleteAppBody,
+    EnrollBody,
     GetAppBody,
+    GetTokenBody,
     LoginBody,
     LogoutBody,
+    PickAppBody,
     ScriptBody,
     Selection,
     SignInBody,
@@ -43,11 +47,26 @@ class AdminDoor:
             device.awaits_configuration = body.awaits_configuration
         return {"serials": [device.serial for device in made]}
 
-    async def enroll(self, body: Selection) -> dict[str, Any]:
+    async def enroll(self, body: EnrollBody) -> dict[str, Any]:
         """Enroll devices and wait for it; answers who was refused, and why."""
         devices = self._select(body)
-        refused = {device.serial: device.cause for device in await self._fleet.enroll(devices)}
+        those = await self._fleet.enroll(devices, key_type=body.key_type)
+        refused = {device.serial: device.cause for device in those}
         return {"enrolled": len(devices) - len(refused), "refused": refused}
+
+    async def get_token(self, body: GetTokenBody) -> dict[str, str | None]:
+        """Have devices ask for a service's token; answers the SHA-256 of what each channel got, never the token.
+
+        Null: an answer without one. Who cannot ask, or was refused, is left out.
+        """
+        devices = self._select(body)
+        found = await self._fleet.get_tokens(
+            devices, body.service, parameters=body.parameters, user=body.user
+        )
+        return {
+            name: None if token is None else hashlib.sha256(token).hexdigest()
+            for name, token in found.items()
+        }
 
     async def wipe(self, body: Selection) -> None:
         """Erase devices, silently."""
@@ -105,6 +124,10 @@ class AdminDoor:
     async def get_app(self, body: GetAppBody) -> None:
         """Have users get an app from the store by themselves."""
         self._fleet.hands.get_app(self._select(body), body.adam_id)
+
+    async def pick_app(self, body: PickAppBody) -> None:
+        """Have users pick an optional declared app in the organization's management app."""
+        self._fleet.hands.pick_app(self._select(body), body.identifier)
 
     async def delete_app(self, body: DeleteAppBody) -> None:
         """Have users delete an app."""
@@ -188,6 +211,7 @@ def admin_door(fleet: "DeviceFleet") -> FastAPI:
     app.get("/invitations")(door.invitations)
     app.post("/devices", status_code=201)(door.create)
     app.post("/devices/enroll")(door.enroll)
+    app.post("/devices/get-token")(door.get_token)
     for path, act in (
         ("/devices/wipe", door.wipe),
         ("/devices/checkout", door.check_out),
@@ -202,6 +226,7 @@ def admin_door(fleet: "DeviceFleet") -> FastAPI:
         ("/devices/sign-in", door.sign_in),
         ("/devices/authorize", door.authorize),
         ("/devices/get-app", door.get_app),
+        ("/devices/pick-app", door.pick_app),
         ("/devices/delete-app", door.delete_app),
         ("/devices/script", door.script),
         ("/clock", door.advance),

@@ -8,6 +8,7 @@ from local.simulators.admin import LONGEST_SECONDS, Body
 from local.simulators.devices.kinds import Kind
 from local.simulators.devices.model import Channel, Device
 from local.simulators.devices.script import Mischief
+from local.simulators.devices.settings import KeyType
 
 
 class CreateBody(Body):
@@ -25,6 +26,26 @@ class Selection(Body):
 
     serials: list[str] | None = None
     prefix: str = ""
+
+
+class EnrollBody(Selection):
+    """Which devices enroll; `key_type` is that of their identities' keys, where it is not the fleet's."""
+
+    key_type: KeyType | None = None
+
+
+class GetTokenBody(Selection):
+    """A service that devices ask their server's token of, `user` on whose channel; none: on the device's."""
+
+    service: Annotated[str, Field(min_length=1)] = "com.apple.maid"
+    parameters: dict[str, str] = Field(default_factory=dict)
+    user: str | None = None
+
+
+class PickAppBody(Selection):
+    """An optional declared app that users pick, by its bundle identifier."""
+
+    identifier: str
 
 
 class ScriptBody(Selection):
@@ -95,7 +116,8 @@ def describe(device: Device, *, now: float) -> dict[str, Any]:
         "awaits_configuration": device.awaits_configuration,
         "account": device.channel.account,
         "invitations": list(device.channel.invitations),
-        "users": [_user(channel) for channel in device.users.values()],
+        "declarative": _declarative(device.channel, now=now),
+        "users": [_user(channel, now=now) for channel in device.users.values()],
         "apps": [
             {
                 "adam_id": app.adam_id,
@@ -114,7 +136,7 @@ def describe(device: Device, *, now: float) -> dict[str, Any]:
     }
 
 
-def _user(channel: Channel) -> dict[str, Any]:
+def _user(channel: Channel, *, now: float) -> dict[str, Any]:
     return {
         "user": channel.user,
         "user_id": channel.user_id,
@@ -122,4 +144,39 @@ def _user(channel: Channel) -> dict[str, Any]:
         "present": channel.present,
         "reachable": channel.token is not None,
         "invitations": list(channel.invitations),
+        "declarative": _declarative(channel, now=now),
+    }
+
+
+def _declarative(channel: Channel, *, now: float) -> dict[str, Any] | None:
+    """Show declarative management of a channel; None where nobody turned it on."""
+    declarations = channel.declarations
+    if declarations is None:
+        return None
+    return {
+        "declarations_token": declarations.token,
+        "due": declarations.due,
+        "subscriptions": sorted(declarations.subscriptions),
+        "declarations": [
+            {
+                "kind": each.kind,
+                "type": each.type,
+                "identifier": each.identifier,
+                "server_token": each.server_token,
+                "active": each.active,
+                "valid": each.valid,
+                "reasons": [why["code"] for why in each.reasons],
+            }
+            for each in declarations.held.values()
+        ],
+        "apps": [
+            {
+                "declaration": entry.declaration,
+                "identifier": entry.app.identifier,
+                "status": entry.app.status(now),
+                "update": entry.update_state(now) or None,
+                "failure": entry.failure if entry.app.status(now) == "Failed" else None,
+            }
+            for entry in declarations.apps.values()
+        ],
     }

@@ -13,7 +13,19 @@ FOREVER = math.inf
 ONE_SHOT = frozenset({"UserInstalledApp", "UserRejected", "UpdateRejected", "ManagementRejected", "Failed"})
 VANISHING = frozenset({"UserRejected", "Failed"})  # of these nothing is left
 ABSENT = frozenset(
-    {"Queued", "Prompting", PROMPTING_FOR_LOGIN, "ValidatingPurchase", "Installing", UNINSTALLED} | VANISHING
+    {
+        "Queued",
+        "Prompting",
+        "PromptingForConsent",
+        PROMPTING_FOR_LOGIN,
+        "ValidatingPurchase",
+        "Downloading",
+        "Installing",
+        UNINSTALLED,
+        "Optional",
+        "NotPresent",
+        *VANISHING,
+    }
 )
 
 Stage = tuple[str, float]  # Apple's word, and when it ends, in seconds since 1970

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from local.simulators.devices.identities import Identities
 from local.simulators.devices.model import Channel, Device, Enrollment
-from local.simulators.devices.proof import Proof, by_header, by_signature
-from local.simulators.devices.settings import FleetSettings, ProofMode
+from local.simulators.devices.settings import FleetSettings, KeyType
 from local.simulators.devices.tokens import Tokens
 from local.simulators.devices.trace import Trace
 from local.simulators.devices.trouble import SentAwayError, ServerTroubleError, SignInNeededError
@@ -21,6 +21,7 @@ class Enroller:
         self._wire = wire
         self._tokens = tokens
         self._trace = trace
+        self._identities = Identities(settings)
 
     async def prepare(self, devices: Sequence[Device]) -> None:
         """Take former profiles away, without a CheckOut, and give new tokens: APNs knows them before the server."""
@@ -30,14 +31,14 @@ class Enroller:
                 device.leave(Enrollment.NEW, None)
         await self._tokens.give([channel for device in devices for channel in device.channels])
 
-    async def enroll(self, device: Device) -> None:
+    async def enroll(self, device: Device, *, key_type: KeyType | None = None) -> None:
         """Enroll a prepared device, then those of its users who are there; `cause` says why it was refused."""
         if not device.online:
             await self.leave(device, Enrollment.REFUSED, "offline")
             return
         device.life += 1
         device.channel.held_report, device.channel.failures, device.cause = None, 0, None
-        device.proof = self._issue(device)
+        device.proof = self._identities.issue(device, key_type)
         device.bearer = self._settings.bearer_token if device.traits.account_driven else None
         try:
             await self._wire.authenticate(device)
@@ -103,12 +104,3 @@ class Enroller:
         """Have the device be on its own; nobody is told but APNs."""
         await self._tokens.forget(device.channels)
         device.leave(enrollment, cause)
-
-    def _issue(self, device: Device) -> Proof:
-        """Give the device a key and a certificate of its own, as SCEP would: about 0.15 ms and 3 kB each."""
-        personal = device.traits.personal
-        name = device.enrollment_id if personal else device.udid
-        identity = self._settings.authority.issue_device(common_name=name)
-        if self._settings.proof_mode is ProofMode.SIGNATURE:
-            return by_signature(identity)
-        return by_header(identity, self._settings.proof_header)

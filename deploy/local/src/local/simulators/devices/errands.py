@@ -64,6 +64,11 @@ class Errands:
         loop = asyncio.get_running_loop()
         self._timers[channel] = loop.call_later(seconds, self.ask, channel)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether no device is on its way or means to go by itself."""
+        return self._quiet.is_set()
+
     async def settled(self) -> None:
         """Wait until no device is on its way or means to go by itself."""
         await self._quiet.wait()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from local.simulators.devices.content import App, Book
+from local.simulators.devices.declarative.held import Declarations
 from local.simulators.devices.kinds import TRAITS, Hardware, Kind, Traits, Version, version
 from local.simulators.devices.proof import Proof
 from local.simulators.devices.script import Mischief, Script
@@ -38,6 +39,7 @@ class Channel:
     refused: bool = False  # its last word was NotNow
     failures: int = 0  # connections in a row that the server or the network spoiled
     invitations: tuple[str, ...] = ()  # links that InviteToProgram showed
+    declarations: Declarations | None = None  # where declarative management was turned on
 
     @property
     def name(self) -> str:
@@ -71,7 +73,7 @@ class Channel:
 
     def forget(self) -> None:
         """Know nothing of a server any more."""
-        self.token = self.magic = self.held_report = None
+        self.token = self.magic = self.held_report = self.declarations = None
         self.refused, self.failures, self.invitations = False, 0, ()
 
 
@@ -149,6 +151,13 @@ class Device:
     def channels(self) -> list[Channel]:
         """The device's own, then its users'."""
         return [self.channel, *self.users.values()]
+
+    def is_declared(self, identifier: str) -> bool:
+        """Whether an app is under declarative management: commands have no say in it."""
+        return any(
+            channel.declarations is not None and channel.declarations.app(identifier) is not None
+            for channel in self.channels
+        )
 
     def misbehaves(self, mischief: Mischief) -> bool:
         """Whether its script wants this to go wrong now."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from local.simulators.authority import Identity
@@ -25,7 +25,7 @@ class SignatureProof:
     """`Mdm-Signature`: a detached CMS signature over the exact body, the signer's certificate inside."""
 
     certificate: x509.Certificate
-    private_key: ec.EllipticCurvePrivateKey
+    private_key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
     def header(self, body: bytes) -> tuple[str, str]:
         """Sign this body."""
@@ -55,10 +55,10 @@ class HeaderProof:
 
 
 def by_signature(identity: Identity) -> SignatureProof:
-    """Sign with this identity. Raises `TypeError` when its key is not an EC key."""
+    """Sign with this identity. Raises `TypeError` when its key is neither EC nor RSA."""
     key = serialization.load_pem_private_key(identity.private_key_pem, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError("devices sign with EC keys")
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise TypeError("devices sign with EC or RSA keys")
     return SignatureProof(x509.load_pem_x509_certificate(identity.certificate_pem), key)
 
 

@@ -18,6 +18,13 @@ class ProofMode(StrEnum):
     HEADER = "header"
 
 
+class KeyType(StrEnum):
+    """What kind of key a device's identity has."""
+
+    EC = "ec"  # P-256
+    RSA = "rsa"  # 2048 bits
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSettings:
     """Where the server is and how the devices behave. Times are seconds, rates 0 to 1; port 0 takes a free one."""
@@ -31,9 +38,12 @@ class FleetSettings:
     server_ca_file: Path | None = None  # trusted beside the system's, for an https server
     proof_mode: ProofMode = ProofMode.SIGNATURE
     proof_header: str = "Client-Cert"
+    key_type: KeyType = KeyType.EC
+    rsa_keys: int = 16  # how many RSA keys are made, some 50 ms each; more devices than that share them
     access_rights: int = 8191  # a bit sum: 16 device information, 256 installed apps, 4096 app management
     check_out_when_removed: bool = True  # else nobody is told when a profile is removed
     user_channels: bool = True  # ServerCapabilities has com.apple.mdm.per-user-connections
+    get_token: bool = True  # ServerCapabilities has com.apple.mdm.token
     bearer_token: str = field(
         default="simulated", repr=False
     )  # what account-driven enrollments show at first
@@ -53,6 +63,7 @@ class FleetSettings:
     prompt_seconds: float = 0.0  # until an asked user has answered: unsupervised devices only
     validating_seconds: float = 0.0
     install_seconds: float = 1.0  # downloading and installing
+    download_seconds: float = 0.0  # of a declared app, before it installs: apps by command do not tell it
     update_seconds: float = 0.0  # of an installed app that is installed again; 0: it was the newest
 
     # What users and networks do. Scripts for single devices come on top.
@@ -64,6 +75,9 @@ class FleetSettings:
     work_seconds: float = 0.0  # between a command and its report
     retry_seconds: float = 1.0  # until it brings an unheard report again; doubles with each failure
     longest_retry_seconds: float = 60.0
+    full_report_seconds: float = (
+        86_400.0  # between two full reports of declarative management, and a tenth more
+    )
 
     # The App Store.
     bundle_ids: Mapping[int, str] = field(default_factory=dict)  # by adam id
@@ -75,3 +89,14 @@ class FleetSettings:
     def bundle_id(self, adam_id: int) -> str:
         """Answer the bundle identifier of a store app."""
         return self.bundle_ids.get(adam_id) or self.bundle_id_pattern.format(adam_id=adam_id)
+
+    def adam_id(self, bundle_id: str) -> int | None:
+        """Find the store app of a bundle identifier; None where the store has none."""
+        for adam_id, named in self.bundle_ids.items():
+            if named == bundle_id:
+                return adam_id
+        before, _, after = self.bundle_id_pattern.partition("{adam_id}")
+        digits = bundle_id.removeprefix(before).removesuffix(after)
+        if not (digits.isascii() and digits.isdecimal()) or self.bundle_id(int(digits)) != bundle_id:
+            return None
+        return int(digits)

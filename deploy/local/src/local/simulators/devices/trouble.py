@@ -5,6 +5,10 @@ class ServerTroubleError(Exception):
     """No 2xx: the device keeps what it had to say and comes again."""
 
 
+class NotThereError(ServerTroubleError):
+    """404: what was asked for is gone."""
+
+
 class SentAwayError(Exception):
     """401, or 403 with `com.apple.unrecognized.device`: the device must remove its enrollment."""
 

@@ -10,10 +10,16 @@ import httpx2
 
 from local.simulators.devices.model import Channel, Device
 from local.simulators.devices.settings import FleetSettings
-from local.simulators.devices.trouble import SentAwayError, ServerTroubleError, SignInNeededError
+from local.simulators.devices.trouble import (
+    NotThereError,
+    SentAwayError,
+    ServerTroubleError,
+    SignInNeededError,
+)
 
 CHECKIN_TYPE = "application/x-apple-aspen-mdm-checkin"
 CONNECT_TYPE = "application/x-apple-aspen-mdm; charset=UTF-8"
+WITHOUT_TOPIC = frozenset({"DeclarativeManagement", "GetToken"})
 UNRECOGNIZED = "com.apple.unrecognized.device"
 
 
@@ -89,6 +95,19 @@ class Wire:
         token = _read(await self._check_in(device.channel, "GetBootstrapToken", {})).get("BootstrapToken")
         return token if isinstance(token, bytes) else None
 
+    async def declare(self, channel: Channel, endpoint: str, data: bytes | None = None) -> bytes:
+        """Ask an endpoint of declarative management, or tell it JSON; answer what it says."""
+        message: dict[str, Any] = {"Endpoint": endpoint} | ({} if data is None else {"Data": data})
+        return await self._check_in(channel, "DeclarativeManagement", message)
+
+    async def fetch_token(self, channel: Channel, service: str, parameters: dict[str, str]) -> bytes | None:
+        """Ask for a token of a service (Apple: `GetToken`); None where the answer has no TokenData."""
+        message: dict[str, Any] = {"TokenServiceType": service}
+        if parameters:
+            message["TokenParameters"] = parameters
+        token = _read(await self._check_in(channel, "GetToken", message)).get("TokenData")
+        return token if isinstance(token, bytes) else None
+
     async def check_out(self, device: Device) -> None:
         """Say that the profile was removed."""
         await self._check_in(device.channel, "CheckOut", {})
@@ -99,7 +118,9 @@ class Wire:
         return await self._put(channel.device, self._settings.connect_url, body, CONNECT_TYPE)
 
     async def _check_in(self, channel: Channel, message_type: str, message: dict[str, Any]) -> bytes:
-        said = {"MessageType": message_type, "Topic": self._settings.topic, **channel.identifiers, **message}
+        said = {"MessageType": message_type, **channel.identifiers, **message}
+        if message_type not in WITHOUT_TOPIC:
+            said["Topic"] = self._settings.topic
         return await self._put(channel.device, self._settings.checkin_url, plistlib.dumps(said), CHECKIN_TYPE)
 
     async def _put(self, device: Device, url: str, body: bytes, content_type: str) -> bytes:
@@ -123,6 +144,8 @@ def _refusal(device: Device, response: httpx2.Response) -> Exception:
     if response.status_code == httpx2.codes.UNAUTHORIZED:
         asks = device.traits.account_driven and "www-authenticate" in response.headers
         return SignInNeededError(what) if asks else SentAwayError(what)
+    if response.status_code == httpx2.codes.NOT_FOUND:
+        return NotThereError(what)
     return SentAwayError(what) if _is_unrecognized(response) else ServerTroubleError(what)
 
 

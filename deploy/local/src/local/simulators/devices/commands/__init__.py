@@ -7,6 +7,7 @@ from local.simulators.devices.commands.apps import (
     validate_applications,
 )
 from local.simulators.devices.commands.availability import refusal
+from local.simulators.devices.commands.declarative import declarative_management
 from local.simulators.devices.commands.facts import device_information
 from local.simulators.devices.commands.install import install_application, install_package
 from local.simulators.devices.commands.media import install_media, managed_media_list, remove_media
@@ -24,6 +25,7 @@ from local.simulators.devices.model import Channel
 TYPES: dict[str, type | tuple[type, ...]] = {
     "Attributes": dict,
     "Configuration": dict,
+    "Data": bytes,
     "Identifier": str,
     "Identifiers": list,
     "InvitationURL": str,
@@ -61,6 +63,7 @@ def _type_of(request_type: str, key: str, kind: type | tuple[type, ...]) -> type
 
 
 COMMANDS: dict[str, Act] = {
+    "DeclarativeManagement": declarative_management,
     "DeviceConfigured": device_configured,
     "DeviceInformation": device_information,
     "InstallApplication": install_application,

@@ -8,8 +8,9 @@ from typing import Any
 from local.simulators.devices.commands.reports import NOT_MANAGED, Report, acknowledged, error, malformed
 from local.simulators.devices.commands.world import Arguments, World
 from local.simulators.devices.content import App
-from local.simulators.devices.model import Channel
+from local.simulators.devices.model import Channel, Device
 
+FIRST_TELLING_SOURCE, DECLARED = (17, 2), "Declarative Device Management"
 FIRST_REMOVING_ANY = (26,)  # from here a supervised device lets unmanaged apps be removed too
 
 
@@ -22,6 +23,8 @@ def remove_application(channel: Channel, command: Arguments, world: World) -> Re
     removes_any = (
         device.traits.supervised and not device.traits.is_mac and device.version >= FIRST_REMOVING_ANY
     )
+    if device.is_declared(identifier):
+        return error(NOT_MANAGED, "The app is managed by a declaration.")
     gone = app is None or app.status(world.now) in {"Failed", "UserRejected"}
     if gone or (app is not None and not app.managed and not removes_any):
         return error(NOT_MANAGED, "The app is not managed.")
@@ -30,8 +33,16 @@ def remove_application(channel: Channel, command: Arguments, world: World) -> Re
 
 
 def managed_application_list(channel: Channel, command: Arguments, world: World) -> Report:
-    """List the managed apps of this channel with their status; a transient one is told once and then vanishes."""
-    apps = [app for app in _mine(channel) if app.managed and _wanted(app, command)]
+    """List the managed apps of this channel with their status; a transient one is told once and then vanishes.
+
+    Those under declarative management are told elsewhere.
+    """
+    declared = channel.device.is_declared
+    apps = [
+        app
+        for app in _mine(channel)
+        if app.managed and _wanted(app, command) and not declared(app.identifier)
+    ]
     listed = {
         app.identifier: {
             "Status": app.status(world.now),
@@ -52,7 +63,7 @@ def installed_application_list(channel: Channel, command: Arguments, world: Worl
     """List what is on the device, `Installing` true for what is still on its way."""
     items = command.get("Items")
     apps = [
-        _item(app, world)
+        _item(channel.device, app, world)
         for app in channel.device.apps.values()
         if (app.is_there(world.now) or app.status(world.now) == "Installing")
         and _wanted(app, command)
@@ -69,7 +80,9 @@ def validate_applications(channel: Channel, command: Arguments, world: World) ->
     return acknowledged()
 
 
-def _item(app: App, world: World) -> dict[str, Any]:
+def _item(device: Device, app: App, world: World) -> dict[str, Any]:
+    tells_source = not device.traits.is_mac and device.version >= FIRST_TELLING_SOURCE
+    source = {"Source": DECLARED} if tells_source and device.is_declared(app.identifier) else {}
     return {
         "Identifier": app.identifier,
         "Name": app.identifier.rpartition(".")[2],
@@ -82,6 +95,7 @@ def _item(app: App, world: World) -> dict[str, Any]:
         "DeviceBasedVPP": app.adam_id is not None and app.by_device_license,
         "BetaApp": False,
         "AdHocCodeSigned": False,
+        **source,
     }
 
 

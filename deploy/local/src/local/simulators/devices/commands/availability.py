@@ -52,6 +52,7 @@ def refusal(channel: Channel, request_type: str, *, rights: int) -> Report | Non
 
 
 AVAILABLE = {
+    "DeclarativeManagement": Availability(ios=(15,), shared_user=(15,), mac=(13,), mac_user=(13,)),
     "DeviceConfigured": Availability(ios=(9,), mac=(10, 11), personal=False, personal_mac=False),
     "DeviceInformation": Availability(
         ios=(4,), shared_user=(9, 3), mac=(10, 7), mac_user=(10, 7), right=DEVICE_INFORMATION

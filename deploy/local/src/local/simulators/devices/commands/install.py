@@ -118,6 +118,9 @@ def _lag_error(channel: Channel, world: World) -> int:
 def _begin(channel: Channel, app: App, command: Arguments, world: World, *, end: str = MANAGED) -> Report:
     """Set out, unless the app is there or on its way."""
     device = channel.device
+    if device.is_declared(app.identifier):
+        why = "The app is managed by a declaration."
+        return _rejected(device.traits, ALREADY_INSTALLED, why, "Other")
     known = device.apps.get(app.identifier)
     if known is not None and known.status(world.now) != UNINSTALLED:
         if known.is_there(world.now):
