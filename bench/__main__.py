@@ -6,7 +6,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import uvloop
 
-from bench import machine, relay, report, reserve, road, sim_associate, sim_devices, sim_push, starts
+from bench import (
+    associate,
+    machine,
+    notifications,
+    reconcile,
+    relay,
+    release,
+    report,
+    reserve,
+    road,
+    sim_associate,
+    sim_devices,
+    sim_push,
+    starts,
+)
 from bench.figures import Figure, Size
 from shared import logs
 
@@ -14,6 +28,10 @@ Measure = Callable[[Size], Awaitable[list[Figure]]]
 
 MEASURES: Mapping[tuple[str, ...], Measure] = {
     ("reserve",): reserve.measure,
+    ("release",): release.measure,
+    associate.NAMES: associate.measure,
+    notifications.NAMES: notifications.measure,
+    reconcile.NAMES: reconcile.measure,
     ("relay", "relay-90kb"): relay.measure,
     road.NAMES: road.measure,
     sim_associate.NAMES: sim_associate.measure,

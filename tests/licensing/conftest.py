@@ -8,8 +8,10 @@ import pytest
 
 from licensing.api import DOORS, router
 from licensing.apple import Apple, Wire, http_client
+from licensing.model import Access
 from licensing.store.budget import RequestBudget
 from licensing.tables import metadata
+from licensing.takeover import TakeoverGuard
 from local.simulators.apple import AppleSettings, AppleSimulator, Knobs
 from local.simulators.authority import Authority
 from local.simulators.identity import Grant, IdentitySimulator
@@ -17,7 +19,7 @@ from local.simulators.serving import Serving
 from shared.auth import Verifier
 from shared.clock import SystemClock, TurnedClock
 from shared.database import Database
-from shared.vault import Vault
+from shared.vault import Secret, Vault
 from shared.web import Health, build_app
 from tests.conftest import NewDatabase
 from tests.licensing.office import AppleAdmin, Office
@@ -102,13 +104,22 @@ async def apple(
     database: Database, certificates: Path, apple_simulator: AppleSimulator
 ) -> AsyncIterator[Apple]:
     """The client under test, over real https."""
-    async with http_client(certificates / "ca.pem") as http:
+    async with Wire(lambda: http_client(certificates / "ca.pem"), deadline_seconds=2.0) as wire:
         yield Apple(
-            Wire(http, deadline_seconds=2.0),
+            wire,
             base_url=apple_simulator.url,
             budget=RequestBudget(database),
             clock=SystemClock(),
+            guard=TakeoverGuard(database),
         )
+
+
+@pytest.fixture
+async def access(admin: AppleAdmin, situation: Situation) -> Access:
+    """The right to speak for a library with 50 licences of an app, which nobody has claimed."""
+    uid, text = await admin.open_library(50)
+    await situation.store_library(uid)
+    return Access(uid, Secret(text.encode()))
 
 
 @pytest.fixture(scope="session")

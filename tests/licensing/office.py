@@ -12,7 +12,7 @@ import pytest
 from licensing.apple import Apple
 from licensing.handlers import Clockwork
 from licensing.steps import Claims, Desk, Pace, steps
-from local.simulators.apple import AppleSimulator, asset_writes
+from local.simulators.apple import AppleSimulator, asset_writes, user_writes
 from local.simulators.apple.assets import AssetKey, AssignedOnRefund, HolderKind, Quality
 from local.simulators.apple.errors import AppleError
 from local.simulators.apple.library import Library
@@ -130,6 +130,17 @@ class AppleAdmin:
 
         self._patch.setattr("local.simulators.apple.wire.read_asset_write", picky)
 
+    def poison_user(self, client_user_id: str) -> None:
+        """Refuse every request that names this user, without saying so."""
+        honest = user_writes.read_user_write
+
+        def picky(body: Mapping[str, Any], **said: Any) -> Any:
+            if any(row.get("clientUserId") == client_user_id for row in body.get("users", ())):
+                raise AppleError(9602)
+            return honest(body, **said)
+
+        self._patch.setattr("local.simulators.apple.wire.read_user_write", picky)
+
     def _library(self) -> Library:
         return next(iter(self.simulator.world.libraries.values()))
 
@@ -160,6 +171,11 @@ class Office(Situation):
         while row := await self._claim(kinds or tuple(self.steps)):
             done.append(await self._do(row))
         return done
+
+    async def work_once(self, *kinds: str) -> None:
+        """Do one row that is due, if there is one."""
+        if row := await self._claim(kinds):
+            await self._do(row)
 
     async def pass_time(self, seconds: float) -> list[str]:
         """Turn the clock and do what has become due."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,10 @@ from uuid import UUID
 import asyncpg
 
 from licensing import handlers
+from licensing.ledger import Ledger
+from licensing.ledger.people import accepted
+from licensing.model import HOLDING, Holder
+from licensing.store import people, pools
 from shared import ids
 from shared.database import Database
 from shared.events import Envelope, Event, Heard, Principal, Unreadable
@@ -27,13 +31,18 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 class Wish:
     """One target as assignment knows it."""
 
-    serial_number: str
+    holder: Holder
     entitlement_id: UUID
     version: int = 1
 
+    @property
+    def serial_number(self) -> str:
+        assert isinstance(self.holder, str), "a device's"
+        return self.holder
 
-def wish(serial_number: str, *, version: int = 1) -> Wish:
-    return Wish(serial_number, ids.new_id(), version)
+
+def wish(holder: Holder, *, version: int = 1) -> Wish:
+    return Wish(holder, ids.new_id(), version)
 
 
 def wishes(count: int, prefix: str = "S") -> list[Wish]:
@@ -70,6 +79,41 @@ class Situation:
                 tx.now,
             )
 
+    async def open_pool(self, library_id: str, licenses: int) -> UUID:
+        """Let another library hold the asset too, asked after the first one."""
+        await self.store_library(library_id)
+        pool_id = ids.new_id()
+        async with self.database.transaction() as tx:
+            await tx.raw.execute("UPDATE library SET preference = 1 WHERE id = $1", library_id)
+            await tx.raw.execute(
+                "INSERT INTO pool (id, library_id, asset_id, unlimited, total, retired, apple_available,"
+                " apple_assigned, read_at) VALUES ($1, $2, $3, false, $4, 0, $4, 0, $5)",
+                *(pool_id, library_id, self.asset_id, licenses, tx.now),
+            )
+        return pool_id
+
+    async def own(self, licenses: int, pool_id: UUID | None = None) -> None:
+        """Let a reading say that a pool has so many licences."""
+        pool_id = pool_id or self.pool_id
+        async with self.database.transaction() as tx:
+            await pools.lock(tx, [pool_id])
+            await tx.raw.execute("UPDATE pool SET total = $2 WHERE id = $1", pool_id, licenses)
+            ledger = await Ledger.of_pools(tx, [pool_id])
+            await ledger.shrink()
+            await ledger.close()
+
+    async def associate_person(self, user_id: UUID, library_id: str = LIBRARY) -> None:
+        """Let a person's Apple user be associated, as the reading of Apple's users does it."""
+        async with self.database.transaction() as tx:
+            await people.lock(tx, {user_id: None})
+            await tx.raw.execute(
+                "INSERT INTO apple_user (library_id, user_id, client_user_id, state, correlation_id, changed_at)"
+                " VALUES ($1, $2::uuid, $2::uuid::text, 'associated', $3, $4)"
+                " ON CONFLICT (library_id, user_id) DO UPDATE SET state = 'associated'",
+                *(library_id, user_id, ids.new_id(), tx.now),
+            )
+            await accepted(tx, library_id, [user_id])
+
     async def store_library(self, library_id: str) -> None:
         """Let a library be known."""
         async with self.database.transaction() as tx:
@@ -87,9 +131,9 @@ class Situation:
         await self.hear([heard])
         return heard.envelope.correlation_id
 
-    async def revoke(self, *targets: Wish, version: int = 2) -> UUID:
+    async def revoke(self, *targets: Wish, version: int = 2, **said: Any) -> UUID:
         """Let assignment take entitlements back."""
-        heard = self.revoked(*targets, version=version)
+        heard = self.revoked(*targets, version=version, **said)
         await self.hear([heard])
         return heard.envelope.correlation_id
 
@@ -113,13 +157,17 @@ class Situation:
         return Heard(_envelope(event), event, tuple(unreadable))
 
     def revoked(
-        self, *targets: Wish, version: int = 2, unreadable: Sequence[Unreadable] = ()
+        self,
+        *targets: Wish,
+        version: int = 2,
+        reason: RevokeReason = RevokeReason.LEFT_GROUP,
+        unreadable: Sequence[Unreadable] = (),
     ) -> Heard[AssignmentRevoked]:
         event = AssignmentRevoked(
             asset_id=self.asset_id,
             kind=AssetKind.VPP_APP,
-            reason=RevokeReason.LEFT_GROUP,
-            targets=_principals([Wish(each.serial_number, each.entitlement_id, version) for each in targets]),
+            reason=reason,
+            targets=_principals([replace(each, version=version) for each in targets]),
         )
         return Heard(_envelope(event), event, tuple(unreadable))
 
@@ -138,9 +186,7 @@ class Situation:
         return answers
 
     async def rows(self, statement: str, *values: Any) -> list[asyncpg.Record]:
-        async with self.database.reading() as tx:
-            rows: list[asyncpg.Record] = await tx.raw.fetch(statement, *values)
-            return rows
+        return await self.database.fetch(statement, *values)
 
     async def pool(self) -> asyncpg.Record:
         (row,) = await self.rows("SELECT * FROM pool WHERE id = $1", self.pool_id)
@@ -168,8 +214,10 @@ class Situation:
     async def check(self) -> None:
         """Hold the promises that are true after every transaction."""
         await self._check_counters()
+        await self._check_nobody_waits_beside_a_free_licence()
         doubled = await self.rows(
-            "SELECT serial_number FROM license WHERE intent_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
+            "SELECT pool_id, serial_number, user_id FROM license WHERE intent_id IS NOT NULL"
+            " GROUP BY 1, 2, 3 HAVING count(*) > 1"
         )
         assert not doubled
         sizes = await self.rows(
@@ -178,25 +226,43 @@ class Situation:
         assert all(row["size"] == row["members"] for row in sizes)
         stranded = await self.rows(
             "SELECT serial_number FROM license AS mine WHERE state IN ('reserved', 'releasing')"
-            " AND intent_id IS NULL AND NOT EXISTS (SELECT FROM license AS other WHERE"
-            " other.serial_number = mine.serial_number AND other.intent_id IS NOT NULL)"
+            " AND intent_id IS NULL AND release_at IS NULL AND NOT EXISTS (SELECT FROM license AS other WHERE"
+            " coalesce(other.serial_number, other.user_id::text) = coalesce(mine.serial_number, mine.user_id::text)"
+            " AND other.intent_id IS NOT NULL)"
         )
         assert not stranded, "a licence on its way has a request, or waits for that of its target"
 
     async def _check_counters(self) -> None:
-        row = await self.pool()
-        counted = await self.states()
-        assert row["held"] == counted["reserved"] + counted["assigned"] + counted["releasing"]
+        for row in await self.rows("SELECT * FROM pool"):
+            await self._check_pool(row)
+
+    async def _check_pool(self, row: asyncpg.Record) -> None:
+        states = await self.rows(
+            "SELECT state, count(*) FROM license WHERE pool_id = $1 GROUP BY state", row["id"]
+        )
+        counted = Counter({each[0]: each[1] for each in states})
+        assert row["held"] == sum(counted[state] for state in HOLDING)
         assert row["waiting"] == counted["waitlisted"]
-        if not row["unlimited"]:
-            capacity = row["total"] - row["retired"] - row["foreign_count"]
-            assert row["waiting"] == 0 or row["held"] >= capacity, "idle beside a waiter"
+
+    async def _check_nobody_waits_beside_a_free_licence(self) -> None:
+        """Whichever library has one: those who insist on another, and those who wait no more, are not eligible."""
+        idle = await self.rows(
+            "SELECT license.entitlement_id FROM pool JOIN license ON license.asset_id = pool.asset_id"
+            " AND license.state = 'waitlisted' AND coalesce(license.library_id, pool.library_id) = pool.library_id"
+            " AND (license.expires_at IS NULL OR license.expires_at > $1)"
+            " WHERE pool.unlimited OR pool.held < pool.total - pool.retired - pool.foreign_count",
+            self.database.clock.now(),
+        )
+        assert not idle, "idle beside a waiter"
 
 
 def _principals(targets: Sequence[Wish]) -> tuple[Principal, ...]:
     return tuple(
         Principal(
-            entitlement_id=target.entitlement_id, version=target.version, serial_number=target.serial_number
+            entitlement_id=target.entitlement_id,
+            version=target.version,
+            serial_number=target.holder if isinstance(target.holder, str) else None,
+            user_id=target.holder if isinstance(target.holder, UUID) else None,
         )
         for target in targets
     )

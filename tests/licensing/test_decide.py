@@ -13,10 +13,10 @@ from licensing.decide import (
     TABLE,
     Verdict,
     after_refusal,
-    choose,
+    in_order,
     move,
     over_allocated,
-    place,
+    overflow,
     refusal_for,
     refusal_of,
     verdicts,
@@ -24,9 +24,10 @@ from licensing.decide import (
 from licensing.model import (
     HOLDING,
     Answer,
-    AppleFailure,
     Ask,
+    Fault,
     Happening,
+    Holder,
     IntentKind,
     License,
     Listing,
@@ -60,22 +61,25 @@ def asks(count: int, *, no_wait: bool = False) -> list[Ask]:
     ]
 
 
-def license_(serial_number: str) -> License:
+def license_(holder: Holder) -> License:
     return License(
-        ids.new_id(),
-        ids.new_id(),
-        ids.new_id(),
-        serial_number,
-        1,
-        State.ASSOCIATING,
-        ids.new_id(),
-        0,
-        1,
-        False,
-        ids.new_id(),
-        None,
-        None,
-        None,
+        entitlement_id=ids.new_id(),
+        pool_id=ids.new_id(),
+        asset_id=ids.new_id(),
+        holder=holder,
+        version=1,
+        state=State.ASSOCIATING,
+        correlation_id=ids.new_id(),
+        priority=0,
+        arrival=1,
+        no_wait=False,
+        library_id=None,
+        expires_at=None,
+        release_at=None,
+        intent_id=ids.new_id(),
+        held=None,
+        cause=None,
+        error_number=None,
     )
 
 
@@ -89,8 +93,14 @@ def test_every_cell_of_the_readmes_table_is_what_the_code_does() -> None:
         assert told == _told_in_words(step.answer, step.held, step.heir)
 
 
+_WORDS = {
+    Answer.AWAITING: "LicenseReserved, awaits: acceptance",
+    Answer.LOST: "LicenseReleased, asked: false",
+}
+
+
 def _told_in_words(answer: Answer, held: Held | None, heir: State | None) -> str:
-    words = [] if answer is Answer.NOTHING else [f"License{answer.value.capitalize()}"]
+    words = [] if answer is Answer.NOTHING else [_WORDS.get(answer, f"License{answer.value.capitalize()}")]
     if held is not None:
         words.append(f"held: {held}")
     if heir is not None:
@@ -105,8 +115,10 @@ def test_no_order_of_happenings_brings_a_life_back(happenings: list[Happening]) 
         after = move(state, happening).to or state
         if state is State.RELEASED:
             assert after is State.RELEASED
-        if state is State.REFUSED:
-            assert after in {State.REFUSED, State.RELEASED}
+        if state in {State.REFUSED, State.FAILED, State.LOST}:
+            assert after in {state, State.RELEASED}
+        if state is State.SPENT:
+            assert after is State.SPENT
         state = after
 
 
@@ -120,13 +132,16 @@ def test_promise_06_a_unit_that_apple_may_have_leaves_only_by_apples_word(
         Happening.NONE_LEFT,
         Happening.APPLE_REFUSED,
         Happening.DENIED,  # none left, for one who would not wait
+        Happening.PROMISED,  # Apple does not know the person
+        Happening.LOST,
+        Happening.SPENT,
     }
     state = State.UNKNOWN
     for happening in happenings:
         step = move(state, happening)
         after = step.to or state
         freed = state in HOLDING and after not in HOLDING and step.heir is None
-        if freed and state is not State.RESERVED:
+        if freed and state not in {State.RESERVED, State.AWAITING_ACCEPTANCE}:
             assert happening in apples_word
         if state is State.DISASSOCIATING and freed:
             assert happening is Happening.DONE
@@ -139,7 +154,7 @@ def test_promise_07_an_irrevocable_licence_never_goes_once_apple_may_have_it(
 ) -> None:
     state = State.ASSIGNED
     for happening in happenings:
-        if happening not in {Happening.REVOKED, Happening.SUCCEEDED}:
+        if happening not in {Happening.REVOKED, Happening.SUCCEEDED, Happening.LOST, Happening.SPENT}:
             state = move(state, happening).to or state
     assert state is State.ASSIGNED
 
@@ -157,40 +172,43 @@ def test_an_heir_takes_exactly_the_unit_of_the_life_it_succeeds(state: State) ->
 
 
 @given(
-    capacity=st.one_of(st.none(), st.integers(0, 20)),
-    held=st.integers(0, 20),
-    count=st.integers(0, 20),
-    no_wait=st.booleans(),
+    rooms=st.lists(st.one_of(st.none(), st.integers(0, 20)), max_size=3),
+    count=st.integers(0, 40),
 )
-def test_promise_01_nothing_is_granted_beyond_the_capacity(
-    *, capacity: int | None, held: int, count: int, no_wait: bool
+def test_promise_01_nothing_is_granted_beyond_the_room_and_none_is_left_beside_who_finds_nothing(
+    rooms: list[int | None], count: int
 ) -> None:
-    wanted = asks(count, no_wait=no_wait)
-    placed = place(pool(capacity, held=held), wanted)
-    assert [*placed.granted, *placed.waiting, *placed.denied] == wanted
-    if capacity is None:
-        assert list(placed.granted) == wanted
-    else:
-        assert len(placed.granted) == min(count, max(0, capacity - held))
-    assert not (placed.waiting if no_wait else placed.denied)
+    wanted = asks(count)
+    placed = overflow(wanted, [(pool(), room) for room in rooms])
+    granted = [ask for _, group in placed for ask in group]
+    assert granted == wanted[: len(granted)]
+    assert len(granted) == (count if None in rooms else min(count, sum(room or 0 for room in rooms)))
 
 
-def test_newcomers_stand_behind_who_waits() -> None:
-    assert not place(pool(10, held=5, waiting=3), asks(2)).granted
+def test_scenario_16_the_second_library_serves_what_the_first_has_no_room_for() -> None:
+    first, second = pool(), pool()
+    wanted = asks(5)
+    assert overflow(wanted, [(first, 3), (second, 10)]) == [(first, wanted[:3]), (second, wanted[3:])]
 
 
-def test_a_pool_with_licences_left_is_chosen_unless_the_library_is_named() -> None:
-    full, free = pool(1, held=1, library_id="full"), pool(1, library_id="free")
-    assert choose([full, free], None) is free
-    assert choose([full, free], "full") is full
-    assert choose([full], None) is full
-    assert choose([full, free], "another") is None
+def test_pools_are_asked_in_the_order_of_preference_unless_the_library_is_named() -> None:
+    third, second, first = (
+        pool(library_id="a", rank=(True, 2)),
+        pool(library_id="b", rank=(True, 1)),
+        pool(library_id="c", rank=(False, 9)),  # the asset's default library
+    )
+    stopped = pool(library_id="d", rank=(False, 0), suspended=True)
+    assert in_order([third, stopped, second, first], None) == [first, second, third, stopped]
+    assert in_order([third, second, first], "b") == [second]
+    assert in_order([third, second, first], "another") == []
 
 
 def test_a_book_is_not_for_devices_and_no_pool_is_no_pool() -> None:
-    assert refusal_of(None) is Refusal.NO_POOL
-    assert refusal_of(pool(device_assignable=False)) is Refusal.NOT_DEVICE_ASSIGNABLE
-    assert refusal_of(pool(0)) is None
+    assert refusal_of([], of_people=False) is Refusal.NO_POOL
+    book = [pool(device_assignable=False)]
+    assert refusal_of(book, of_people=False) is Refusal.NOT_DEVICE_ASSIGNABLE
+    assert refusal_of(book, of_people=True) is None
+    assert refusal_of([pool(0)], of_people=False) is None
 
 
 def test_over_allocated_is_what_is_held_beyond_the_capacity() -> None:
@@ -204,8 +222,8 @@ def test_absence_from_an_inexact_list_proves_nothing(
 ) -> None:
     members = [license_(serial) for serial in "ABCDEF"]
     judged = verdicts(kind, members, Listing(frozenset(present), exact), [])
-    done = {each.serial_number for each in judged.get(Verdict(Happening.DONE), ())}
-    not_done = {each.serial_number for each in judged.get(Verdict(Happening.NOT_DONE), ())}
+    done = {each.holder for each in judged.get(Verdict(Happening.DONE), ())}
+    not_done = {each.holder for each in judged.get(Verdict(Happening.NOT_DONE), ())}
     absent = set("ABCDEF") - present if exact else set()
     if kind is IntentKind.ASSOCIATE:
         assert (done, not_done) == (present, absent)
@@ -226,15 +244,15 @@ def test_absence_from_an_inexact_list_proves_nothing(
 def test_a_failures_number_says_why_a_member_is_missing(number: int, expected: Verdict) -> None:
     members = [license_("A"), license_("B")]
     listing = Listing(frozenset({"A"}), exact=True)
-    unnamed = verdicts(IntentKind.ASSOCIATE, members, listing, [AppleFailure(number)])
+    unnamed = verdicts(IntentKind.ASSOCIATE, members, listing, [Fault(number)])
     assert unnamed == {Verdict(Happening.DONE): members[:1], expected: members[1:]}
-    named = [AppleFailure(9709), AppleFailure(number, frozenset({"B"}))]
+    named = [Fault(9709), Fault(number, frozenset({"B"}))]
     assert verdicts(IntentKind.ASSOCIATE, members, listing, named) == unnamed
 
 
 def test_two_numbers_that_name_nobody_explain_nothing() -> None:
     (member,) = members = [license_("A")]
-    failures = [AppleFailure(9709), AppleFailure(9999)]
+    failures = [Fault(9709), Fault(9999)]
     judged = verdicts(IntentKind.ASSOCIATE, members, Listing(frozenset(), exact=True), failures)
     assert judged == {Verdict(Happening.NOT_DONE): [member]}
 
@@ -242,26 +260,24 @@ def test_two_numbers_that_name_nobody_explain_nothing() -> None:
 def test_none_left_means_nothing_for_a_release() -> None:
     members = [license_("A")]
     listing = Listing(frozenset({"A"}), exact=True)
-    judged = verdicts(IntentKind.DISASSOCIATE, members, listing, [AppleFailure(9709)])
+    judged = verdicts(IntentKind.DISASSOCIATE, members, listing, [Fault(9709)])
     assert judged == {Verdict(Happening.NOT_DONE): members}
 
 
 @given(st.integers(1, 40), st.sets(st.integers(0, 39)), st.sampled_from([9602, 9702, 9705, 9706, 9707]))
 def test_a_refused_request_loses_nobody(count: int, named: set[int], number: int) -> None:
     members = [license_(f"S{place}") for place in range(count)]
-    failure = AppleFailure(number, frozenset(f"S{place}" for place in named))
+    failure = Fault(number, frozenset(f"S{place}" for place in named))
     repair = after_refusal(members, failure)
     seen = [*(each for group in repair.judged.values() for each in group)]
     seen += [each for part in repair.parts for each in part]
-    assert sorted(seen, key=lambda each: each.serial_number) == sorted(
-        members, key=lambda each: each.serial_number
-    )
+    assert sorted(seen, key=lambda each: each.holder) == sorted(members, key=lambda each: each.holder)
     assert all(part for part in repair.parts)
 
 
 def test_a_culprit_that_nobody_names_is_found_by_halves() -> None:
     members = [license_(f"S{place}") for place in range(5)]
-    repair = after_refusal(members, AppleFailure(9602))
+    repair = after_refusal(members, Fault(9602))
     assert repair.judged == {}
     assert repair.parts == [members[:3], members[3:]]
 

@@ -309,21 +309,6 @@ async def test_a_revoke_of_an_unreadable_target_is_answered_too(situation: Situa
     assert (await situation.told_of()) == {bad: ["LicenseRefused"]}
 
 
-async def test_people_are_told_that_user_licences_are_not_offered_yet(situation: Situation) -> None:
-    await situation.begin(5)
-    entitlement_id, user_id = ids.new_id(), ids.new_id()
-    heard = situation.requested()
-    value = json.loads(heard.event.model_dump_json())
-    value["targets"] = [{"entitlement_id": str(entitlement_id), "version": 1, "user_id": str(user_id)}]
-    await situation.hear(
-        [decode(type(heard.event), heard.envelope, key=b"", value=json.dumps(value).encode())]
-    )
-
-    ((_, event),) = await situation.told()
-    assert isinstance(event, LicenseRefused)
-    assert (event.targets[0].refusal, event.targets[0].user_id) == (Refusal.NOT_OFFERED_YET, user_id)
-
-
 async def test_an_asset_that_no_library_holds_is_refused(situation: Situation) -> None:
     await situation.begin(5)
     target = wish("S")

@@ -139,7 +139,7 @@ async def test_a_foreign_licence_is_ours_as_soon_as_its_target_asks(
 
     pool = await school.pool()
     assert (pool["foreign_count"], pool["held"]) == (1, 49)
-    assert (await school.states()) == {"reserved": 49, "refused": 1}
+    assert (await school.states()) == {"assigned": 1, "reserved": 48, "refused": 1}
     await school.settle_all()
     assert await school.assigned() | {"FOREIGN-2"} == await admin.holders()
     await school.check()
@@ -160,6 +160,8 @@ async def test_scenario_14_who_holds_a_foreign_licence_of_a_full_pool_need_not_w
     pool = await school.pool()
     assert (pool["foreign_count"], pool["held"], pool["waiting"]) == (49, 1, 1)
     assert len(await admin.holders()) == 50
+    assert admin.requests("POST assets/associate") == 0, "without a call"
+    assert (await school.told_of())[adopting.entitlement_id] == ["LicenseAssigned"]
     await school.check()
 
 
@@ -209,9 +211,7 @@ async def test_a_foreign_licence_that_was_taken_back_elsewhere_is_forgotten(
     await school.want_assets()
     await school.settle_all()
     assert (await school.pool())["foreign_count"] == 1
-    assert [row[0] for row in await school.rows("SELECT serial_number FROM foreign_assignment")] == [
-        "FOREIGN-2"
-    ]
+    assert [row[0] for row in await school.rows("SELECT holder FROM foreign_assignment")] == ["FOREIGN-2"]
 
 
 async def test_licences_given_by_another_hand_before_we_came_are_counted_at_the_first_reading(
@@ -244,7 +244,7 @@ async def test_more_waiters_than_one_transaction_serves_are_served_by_the_clock(
 ) -> None:
     await school.request(*wishes(57))
     await school.settle_all()
-    monkeypatch.setattr("licensing.ledger.ledger.MOST_SERVED", 2)
+    monkeypatch.setattr("licensing.ledger.serving.MOST_SERVED", 2)
     await admin.post(f"/libraries/{await school.library()}/purchases", {"adam_id": APP, "count": 5})
     await school.want_assets()
     await school.work("read_assets")

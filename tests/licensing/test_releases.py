@@ -85,7 +85,7 @@ async def test_a_later_life_takes_over_what_apple_did_not_take_in(
     await school.request(one)
     await school.settle_all()
 
-    async def not_taken(*_: object) -> str:
+    async def not_taken(*_: object, **__: object) -> str:
         await school.request(two)
         raise Unavailable("apple_http_429")
 

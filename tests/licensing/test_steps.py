@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from licensing.model import Access
+from licensing.model import Access, Limits
 from shared.errors import Unavailable
 from shared.events.licensing import LicenseRefused, LicenseReleased
 from shared.events.words import Held, Refusal
@@ -117,6 +117,13 @@ async def test_retry_after_is_obeyed(school: Office, admin: AppleAdmin) -> None:
     await school.request(wish("S"))
     assert await school.work() == ["intent!apple_9729"]
     assert await school.pass_time(39) == []
+    assert await school.rows(
+        "SELECT FROM library WHERE next_request_at > clock_timestamp() + interval '30 seconds'"
+    )
+    async with school.database.transaction() as tx:
+        await tx.raw.execute(
+            "UPDATE library SET next_request_at = NULL"
+        )  # its pause goes by the database's clock
     assert await school.pass_time(1) == ["intent"]
 
 
@@ -243,12 +250,16 @@ async def test_one_bad_target_is_found_by_halves_and_refused_alone(school: Offic
     await school.check()
 
 
-async def test_requests_obey_limits_that_fell_meanwhile(school: Office, admin: AppleAdmin) -> None:
+async def test_scenario_34_limits_that_fell_between_claim_and_call_split_the_request(
+    school: Office, admin: AppleAdmin
+) -> None:
     await admin.knobs(limits={"maxSerialNumbers": 20})
     await school.request(*wishes(50))
     await school.settle_all()
     assert len(await school.assigned()) == 50
     assert admin.requests("POST assets/associate") == 5  # refused with 9702; its halves by 20 and 5
+    taken = await school.rows("SELECT event_id FROM settlement WHERE event_id IS NOT NULL")
+    assert len(taken) == 4, "an intent of its own for each request that Apple took"
     await school.check()
 
 
@@ -310,7 +321,7 @@ async def test_who_was_withdrawn_during_a_call_that_was_not_taken_is_free_at_onc
 ) -> None:
     target = wish("S")
 
-    async def not_taken(*_: object) -> str:
+    async def not_taken(*_: object, **__: object) -> str:
         await school.revoke(target)
         raise Unavailable("apple_http_429")
 
@@ -359,7 +370,7 @@ async def test_scenario_32_a_worker_that_froze_before_sending_does_nothing_twice
     await school.request(*wishes(3))
     honest, frozen, woken = school.apple.turn, asyncio.Event(), asyncio.Event()
 
-    async def freeze(access: Access) -> int:
+    async def freeze(access: Access) -> Limits:
         monkeypatch.setattr(school.apple, "turn", honest)
         frozen.set()
         await woken.wait()

@@ -66,13 +66,31 @@ LICENSES_TOLD = Counter(
     "Targets told of, by answer and, where it is a no, its cause.",
     ("answer", "cause"),
 )
+DRIFT_LICENSES = Gauge(
+    "drift_licenses",
+    "Differences between our ledger and Apple's lists that nothing was done about, by class.",
+    ("class",),
+)
+CONTENT_TOKENS_TOLD = Counter(
+    "content_tokens_told_total",
+    "Told of content tokens: expiring, resumed, and suspended by its cause.",
+    ("event", "cause"),
+)
 APPLE_REQUESTS = Counter(
     "apple_requests_total",
     "Requests to Apple's App and Book service, by endpoint and outcome.",
     ("endpoint", "outcome"),
 )
 APPLE_NOTIFICATIONS = Counter(
-    "apple_notifications_total", "Apple's notifications: kept, malformed, with a wrong secret.", ("outcome",)
+    "apple_notifications_total",
+    "Apple's notifications: kept, malformed, wrong_secret; of those kept: not_believed, unopened.",
+    ("outcome",),
+)
+APPLE_USERS_TOLD = Counter(
+    "apple_users_told_total", "Apple users told of: invited, associated, retired.", ("event",)
+)
+LICENSES_LEFT_BEHIND = Gauge(
+    "licenses_left_behind", "People associated beside a licence that waits for just that: there must be none."
 )
 
 # Invitations and their letters.

@@ -38,6 +38,10 @@ class Door:
         """Return the JSON of a POST."""
         return _json(await self.http.post(path, json=body, headers=headers))
 
+    async def put(self, path: str, body: Any) -> Any:
+        """Return the JSON of a PUT."""
+        return _json(await self.http.put(path, json=body))
+
     async def patch(self, path: str, body: Any) -> Any:
         """Return the JSON of a PATCH."""
         return _json(await self.http.patch(path, json=body))
@@ -59,7 +63,10 @@ class Door:
 
 
 class Doors:
-    """The four services with a token for everything, and the admin doors of the box. Use as `async with`."""
+    """The four services with a token for everything, and the admin doors of the box. Use as `async with`.
+
+    `apple_wire` is where the simulated Apple itself is spoken to, with a content token.
+    """
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -72,6 +79,7 @@ class Doors:
             await self._open(cards[name]["admin_url"])
             for name in ("apple", "apns", "devices", "mailbox", "identity")
         ]
+        self.apple_wire = await self._open(cards["apple"]["url"], trust=self._trust())
         self.token = await sign_token(self.identity)
         self.assignment, self.licensing, self.invitation, self.mdm_push = [
             await self.service(name, token=self.token) for name in SERVICES
@@ -83,9 +91,8 @@ class Doors:
 
     async def service(self, name: str, *, token: str | None) -> Door:
         """Open one more door of a service, with another token or none."""
-        trust = ssl.create_default_context(cafile=self._system.ca_file)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return await self._open(self._system.services[name].url, trust=trust, headers=headers)
+        return await self._open(self._system.services[name].url, trust=self._trust(), headers=headers)
 
     async def install_push_certificate(self) -> Any:
         """Give mdm-push the certificate with which the simulated APNs lets it in; return its answer."""
@@ -112,6 +119,9 @@ class Doors:
         answer = await self.devices.post("/devices/enroll", {"serials": list(serials)})
         for serial, cause in answer["refused"].items():
             raise UnexpectedAnswerError(f"device {serial} was refused: {cause}")
+
+    def _trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self._system.ca_file)
 
     async def _open(
         self, url: str, *, trust: ssl.SSLContext | bool = True, headers: Mapping[str, str] | None = None

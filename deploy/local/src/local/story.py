@@ -13,6 +13,7 @@ from local import school
 from local.doors import Doors
 from local.screen import Screen
 from local.sights import Sights
+from local.strangers import Strangers
 from local.waiting import until
 
 LEAVERS = 20
@@ -35,6 +36,7 @@ class Story:
     def __init__(self, doors: Doors, screen: Screen) -> None:
         self._doors = doors
         self._sights = Sights(doors)
+        self._strangers = Strangers(doors, self._sights, screen)
         self._check = screen.check
         self._app = ""
         self._book = ""
@@ -44,6 +46,9 @@ class Story:
 
     def chapters(self) -> Sequence[Chapter]:
         """Return the steps in their order; each rests on those before it."""
+        return (*self._first_days(), *self._everyday(), *self._other_hands())
+
+    def _first_days(self) -> Sequence[Chapter]:
         return (
             Chapter(
                 "The school's purchases appear",
@@ -65,6 +70,10 @@ class Story:
                 "Who comes too late is not refused: it waits, and knows its place.",
                 self._assign_to_macs,
             ),
+        )
+
+    def _everyday(self) -> Sequence[Chapter]:
+        return (
             Chapter(
                 f"{LEAVERS} iPads leave their group",
                 "They lose the app. Their licences go to the waiting Macs first, the rest is free again.",
@@ -84,6 +93,20 @@ class Story:
                 "An iPad is wiped, and enrolls again",
                 "Its former right ends, and a new one brings the app back; the licence is not counted twice.",
                 self._wipe,
+            ),
+        )
+
+    def _other_hands(self) -> Sequence[Chapter]:
+        return (
+            Chapter(
+                "Another hand gives a licence",
+                "It shows up once our ledger is laid beside Apple's lists, and comes back on demand.",
+                self._strangers.give_a_licence,
+            ),
+            Chapter(
+                "Another service claims the library",
+                "Two services on one content token would fight: everything stops until an administrator decides.",
+                self._strangers.claim_the_library,
             ),
             Chapter(
                 "Our ledger and Apple's counts agree",

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from licensing import queries
-from licensing.handlers import Sealer, install_token
+from licensing.handlers import Sealer, Upload, install_token
 from licensing.model import ExaminedToken
 from licensing.schemas import ContentTokenBody, NewContentToken
 from shared.auth import Caller, requires
@@ -32,7 +32,7 @@ def router(database: Database, apple: Examiner, sealer: Sealer) -> APIRouter:
         "",
         status_code=201,
         response_model=ContentTokenBody,
-        summary="Install a content token; its purchases appear soon after",
+        summary="Install a content token, of a new library or as a renewal; its purchases appear soon after",
     )
     async def upload(
         request: Request,
@@ -43,10 +43,11 @@ def router(database: Database, apple: Examiner, sealer: Sealer) -> APIRouter:
     ) -> JSONResponse:
         """Validate the token with Apple, seal it, and have its library claimed. Refused: nothing is stored."""
         examined = await apple.examine(body.content_token.get_secret_value())
+        given = Upload(examined, renews=body.library_id, takes_over=body.takeover)
 
         async def install(tx: Transaction) -> Answer:
             token_id = await install_token(
-                tx, examined, sealer=sealer, caller=caller.subject, correlation_id=correlation_id
+                tx, given, sealer=sealer, caller=caller.subject, correlation_id=correlation_id
             )
             return Answer(201, ContentTokenBody.of(await queries.content_token_in(tx, token_id)))
 
@@ -62,8 +63,7 @@ def router(database: Database, apple: Examiner, sealer: Sealer) -> APIRouter:
     @routes.get("", summary="List content tokens, the newest first", dependencies=[requires("licenses:read")])
     async def list_content_tokens() -> Page[ContentTokenBody]:
         """Return all content tokens; there are few."""
-        rows = await queries.list_content_tokens(database)
-        return Page(items=[ContentTokenBody.of(row) for row in rows])
+        return Page(items=[ContentTokenBody.of(row) for row in await queries.list_content_tokens(database)])
 
     @routes.get("/{content_token_id}", summary="One content token", dependencies=[requires("licenses:read")])
     async def read_content_token(content_token_id: UUID) -> ContentTokenBody:

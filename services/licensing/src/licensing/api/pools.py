@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from licensing import queries
+from licensing.handlers import prefer_pool
 from licensing.queries import PoolFilter
 from licensing.schemas import PoolBody
 from shared.auth import requires
@@ -42,5 +43,17 @@ def router(database: Database) -> APIRouter:
         if row is None:
             raise NotFound("unknown_pool", "there is no pool by this id")
         return PoolBody.of(row)
+
+    @routes.put(
+        "/{pool_id}/default",
+        status_code=204,
+        summary="Take the asset from this library first",
+        dependencies=[requires("licenses:admin")],
+    )
+    async def make_default(pool_id: UUID) -> None:
+        """Make the pool's library the asset's default. What is held already stays where it is."""
+        async with database.transaction() as tx:
+            if not await prefer_pool(tx, pool_id):
+                raise NotFound("unknown_pool", "there is no pool by this id")
 
     return routes

@@ -1,12 +1,15 @@
 """Apple's answers, read into words: strictly where we rely on a field, leniently where we do not."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from licensing.apple.token import apple_time
+from licensing.apple.token import apple_time, storable
 from licensing.apple.wire import failure_of
 from licensing.model import (
     UNLIMITED,
+    AppleUserRow,
+    AppleUserStatus,
     AssetFacts,
     AssetKey,
     AssignmentPage,
@@ -17,11 +20,14 @@ from licensing.model import (
     MdmIdentity,
     OutcomeUnknown,
     Reading,
+    UserPage,
 )
 from shared.errors import Unavailable
 from shared.events.words import Platform
+from shared.vault import Secret
 
 _GARBLED = "apple_garbled"
+_ADAM_ID = re.compile("[0-9]{1,20}")
 _STANDARD_QUALITY = "STDQ"
 _KNOWN_PLATFORMS = frozenset(Platform)
 
@@ -55,14 +61,17 @@ def read_client_config(body: Mapping[str, Any]) -> ClientConfig:
         country=_text(body, "countryISO2ACode"),
         platform=_text(body, "defaultPlatform"),
         website_url=_text(body, "websiteURL"),
-        mdm_info=_mdm_info(body.get("mdmInfo")),
+        mdm_info=read_mdm_info(body.get("mdmInfo")),
         token_expires_at=_time(body.get("tokenExpirationDate")),
+        notification_url=_text(body, "notificationUrl") or None,
     )
 
 
 def read_assets(body: Mapping[str, Any]) -> list[ListedAsset]:
     """Read a page of `assets`. Raises Unavailable where a row cannot be read: half a list proves nothing."""
-    rows = [*_objects(body.get("assets")), *_objects(body.get("unlimitedAssets"))]
+    if not isinstance(body.get("assets"), list):
+        raise Unavailable(_GARBLED)
+    rows = [*_objects(body["assets"]), *_objects(body.get("unlimitedAssets"))]
     try:
         return [_asset(row) for row in rows]
     except (KeyError, ValueError, TypeError) as error:
@@ -80,10 +89,28 @@ def read_assignments(body: Mapping[str, Any], key: AssetKey) -> AssignmentPage:
         and (row.get("pricingParam") or _STANDARD_QUALITY) == key.pricing_param
     ]
     serials = [row["serialNumber"] for row in rows if isinstance(row.get("serialNumber"), str)]
-    return AssignmentPage(serials, len(rows) - len(serials), _text(body, "versionId"))
+    people = [row["clientUserId"] for row in rows if isinstance(row.get("clientUserId"), str)]
+    if len(serials) + len(people) != len(rows):  # a licence of nobody, or of two: half a list proves nothing
+        raise Unavailable(_GARBLED)
+    following = body.get("nextPageIndex")
+    return AssignmentPage(
+        serials, people, _text(body, "versionId"), following if isinstance(following, int) else None
+    )
+
+
+def read_users(body: Mapping[str, Any]) -> UserPage:
+    """Read a page of `users`. Raises Unavailable where a row cannot be read: half a list proves nothing."""
+    if not isinstance(body.get("users"), list):
+        raise Unavailable(_GARBLED)
+    try:
+        return UserPage([_user(row) for row in _objects(body["users"])], _text(body, "versionId"))
+    except (KeyError, ValueError) as error:
+        raise Unavailable(_GARBLED) from error
 
 
 def _asset(row: Mapping[str, Any]) -> ListedAsset:
+    if not _ADAM_ID.fullmatch(str(row["adamId"])):
+        raise ValueError("an adam id is a number")
     total = row.get("totalCount", UNLIMITED)
     unlimited = total == UNLIMITED
     return ListedAsset(
@@ -106,10 +133,22 @@ def _asset(row: Mapping[str, Any]) -> ListedAsset:
     )
 
 
-def _mdm_info(said: Any) -> MdmIdentity | None:
+def _user(row: Mapping[str, Any]) -> AppleUserRow:
+    code = _text(row, "inviteCode")
+    return AppleUserRow(
+        client_user_id=str(row["clientUserId"]),
+        status=AppleUserStatus(row["status"]),
+        email=_text(row, "email") or None,
+        invite_code=Secret(code.encode()) if code else None,
+        id_hash=_text(row, "idHash") or None,
+    )
+
+
+def read_mdm_info(said: Any) -> MdmIdentity | None:
+    """Read `mdmInfo`; absent and null mean the same: nobody's."""
     if not isinstance(said, dict) or not said.get("id"):
         return None
-    return MdmIdentity(str(said["id"]), str(said.get("name", "")), str(said.get("metadata", "")))
+    return MdmIdentity(*(storable(str(said.get(name, ""))) for name in ("id", "name", "metadata")))
 
 
 def _time(said: Any) -> Any:
@@ -125,4 +164,4 @@ def _objects(said: Any) -> Sequence[Mapping[str, Any]]:
 
 def _text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
-    return value if isinstance(value, str) else ""
+    return storable(value) if isinstance(value, str) else ""

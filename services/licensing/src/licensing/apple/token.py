@@ -3,12 +3,16 @@
 import base64
 import binascii
 import json
+import re
 from datetime import UTC, datetime
 from typing import NoReturn
 
 from licensing.model import ContentToken
 from shared.errors import Invalid
 from shared.vault import Secret
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""What JSON may spell and no database holds: NUL, and halves of surrogate pairs."""
 
 _REFUSED = {
     9621: "Apple says that this content token has expired. Download a new one from Apple's portal.",
@@ -35,26 +39,34 @@ def read_content_token(text: str, *, now: datetime) -> ContentToken:
         content = json.loads(decoded)
         inner, organization = content["token"], content["orgName"]
         expires_at = apple_time(content["expDate"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         _refuse(
             "token_not_readable",
             "This Base64 text does not hold a content token (token, expDate and orgName): the file is damaged, "
             "or it is another one. Download the content token again.",
         )
-    if not outer or not isinstance(inner, str) or not inner or not isinstance(organization, str):
+    if not isinstance(inner, str) or not inner or not isinstance(organization, str):
         _refuse("token_not_readable", "This content token is empty. Download it again.")
     if expires_at <= now:
         _refuse(
             "token_expired",
             f"This content token expired on {expires_at:%Y-%m-%d}. Download a new one from Apple's portal.",
         )
-    return ContentToken(Secret(outer.encode("ascii")), organization, expires_at)
+    return ContentToken(Secret(outer.encode("ascii")), storable(organization), expires_at)
 
 
 def apple_time(text: str) -> datetime:
     """Read Apple's times: ISO 8601 with an offset, with or without its colon. Raises ValueError, TypeError."""
     moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time before or after all years") from error
+
+
+def storable(text: str) -> str:
+    """Return a text of strangers as a database can hold it; what it cannot hold is marked."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def refused_token(number: int) -> Invalid:

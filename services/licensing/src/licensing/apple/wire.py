@@ -5,30 +5,29 @@ Source: "Handling error responses"; Apple answers errors with HTTP 200 too, so t
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, assert_never
 
 import httpx2
+import structlog
 
 from licensing.model import AppleFailure, AppleRefused, OutcomeUnknown, TokenRefused
+from licensing.model.errors import RULES, Consequence, consequence_of
 from shared.errors import Unavailable
 from shared.trust import tls_context
+
+_log = structlog.get_logger(__name__)
 
 _CONNECT_SECONDS = 10.0
 LARGEST_ANSWER = 32 * 1024 * 1024
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 
-TOKEN_NUMBERS = frozenset({9601, 9621, 9622, 9625, 9637, 9647, 9722})
-"""Login required, token expired, invalid, revoked; not allowed (facilitator, legacy token); malformed header."""
-MOVED_NUMBERS = frozenset({9617, 9634, 9729})
-"""The URL moved, the service is gone, it is temporarily unavailable: new addresses, a new connection."""
-SLOW_DOWN_NUMBER = 9646
-_AGAIN_NUMBERS = MOVED_NUMBERS | {9603, 9644, SLOW_DOWN_NUMBER}
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 _NOT_TAKEN = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
@@ -66,12 +65,27 @@ class Call:
     writes: bool = False
 
 
-class Wire:
-    """Exchanges requests for answers, each within a deadline."""
+@dataclass(slots=True)
+class _Connections:
+    """The connections of one client, and how many exchanges are under way on them."""
 
-    def __init__(self, http: httpx2.AsyncClient, *, deadline_seconds: float) -> None:
-        self._http = http
+    http: httpx2.AsyncClient
+    exchanges: int = 0
+
+
+class Wire:
+    """Exchanges requests for answers, each within a deadline. At its end its connections are closed."""
+
+    def __init__(self, connect: Callable[[], httpx2.AsyncClient], *, deadline_seconds: float) -> None:
+        self._connect = connect
+        self._connections = _Connections(connect())
         self._deadline_seconds = deadline_seconds
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connections.http.aclose()
 
     async def exchange(self, call: Call, *, authorization: str | None) -> dict[str, Any]:
         """Send a request and return the JSON object that answers it.
@@ -80,21 +94,42 @@ class Wire:
         again: nothing was queued; OutcomeUnknown where a write may have been queued.
         """
         headers = {} if authorization is None else {"authorization": authorization}
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                response, content = await self._send(call, headers)
-        except _NOT_SENT as error:
-            raise Unavailable("apple_unreachable") from error
-        except (httpx2.HTTPError, TimeoutError) as error:
-            raise _unreadable(call, "apple_unreachable", None) from error
-        return _meaning(call, response, content)
+        async with self._connected() as http:
+            try:
+                async with asyncio.timeout(self._deadline_seconds):
+                    response, content = await _send(http, call, headers)
+            except _NOT_SENT as error:
+                raise Unavailable("apple_unreachable") from error
+            except (httpx2.HTTPError, TimeoutError) as error:
+                raise _unreadable(call, "apple_unreachable", None) from error
+            return _meaning(call, response, content)
 
-    async def _send(self, call: Call, headers: Mapping[str, str]) -> tuple[httpx2.Response, bytes]:
-        method = "GET" if call.body is None else "POST"
-        async with self._http.stream(
-            method, call.url, params=call.query, json=call.body, headers=headers
-        ) as response:
-            return response, await _bounded(response)
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[httpx2.AsyncClient]:
+        """Lend connections. Where the service has moved, whoever comes next connects anew, with fresh DNS.
+
+        Exchanges under way keep theirs to their end: a write cut off would have no outcome.
+        """
+        mine = self._connections
+        mine.exchanges += 1
+        try:
+            yield mine.http
+        except Moved:
+            if self._connections is mine:
+                self._connections = _Connections(self._connect())
+            raise
+        finally:
+            mine.exchanges -= 1
+            if self._connections is not mine and not mine.exchanges:
+                await mine.http.aclose()
+
+
+async def _send(
+    http: httpx2.AsyncClient, call: Call, headers: Mapping[str, str]
+) -> tuple[httpx2.Response, bytes]:
+    method = "GET" if call.body is None else "POST"
+    async with http.stream(method, call.url, params=call.query, json=call.body, headers=headers) as response:
+        return response, await _bounded(response)
 
 
 def retry_after(response: httpx2.Response, now: datetime) -> float | None:
@@ -105,7 +140,7 @@ def retry_after(response: httpx2.Response, now: datetime) -> float | None:
     else:
         try:
             until = parsedate_to_datetime(said)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
@@ -117,9 +152,15 @@ def failure_of(body: Mapping[str, Any]) -> AppleFailure | None:
     if not isinstance(number, int) or isinstance(number, bool) or number == 0:
         return None
     told = body.get("errorInfo")
-    serials = told.get("serialNumbers") if isinstance(told, dict) else None
-    named = [serial for serial in serials if isinstance(serial, str)] if isinstance(serials, list) else []
-    return AppleFailure(number, frozenset(named))
+    told = told if isinstance(told, dict) else {}
+    return AppleFailure(number, _names(told, "serialNumbers"), _names(told, "clientUserIds"))
+
+
+def _names(told: Mapping[str, Any], field: str) -> frozenset[str]:
+    names = told.get(field)
+    return (
+        frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+    )
 
 
 async def _bounded(response: httpx2.Response) -> bytes:
@@ -154,17 +195,25 @@ def _meaning(call: Call, response: httpx2.Response, content: bytes) -> dict[str,
 
 
 def _refusal(failure: AppleFailure, status: int, wait: float | None) -> Exception:
-    """Return the error for an error number: nothing was queued. An unknown number on a 5xx is tried again."""
-    if failure.number in TOKEN_NUMBERS:
-        return TokenRefused(failure)
-    if failure.number == SLOW_DOWN_NUMBER:
-        return SlowDown("apple_9646", retry_after_seconds=wait)
-    if failure.number in MOVED_NUMBERS:
-        return Moved(f"apple_{failure.number}", retry_after_seconds=wait)
-    if failure.number in _AGAIN_NUMBERS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Unavailable(f"apple_{failure.number}", retry_after_seconds=wait)
-    return AppleRefused(failure)
+    """Return the error for an error number: nothing was queued."""
+    if failure.number not in RULES:
+        _log.error("apple: an error number that we do not know", number=failure.number, status=status)
+    match consequence_of(failure.number, status):
+        case Consequence.REFUSED:
+            return AppleRefused(failure, retry_after_seconds=wait)
+        case Consequence.SUSPEND:
+            return TokenRefused(failure, retry_after_seconds=wait)
+        case Consequence.AGAIN:
+            return Unavailable(f"apple_{failure.number}", retry_after_seconds=wait)
+        case Consequence.SLOW_DOWN:
+            return SlowDown(f"apple_{failure.number}", retry_after_seconds=wait)
+        case Consequence.MOVED:
+            return Moved(f"apple_{failure.number}", retry_after_seconds=wait)
+        case never:
+            assert_never(never)
 
 
 def _unreadable(call: Call, reason: str, wait: float | None) -> Exception:
-    return OutcomeUnknown(reason) if call.writes else Unavailable(reason, retry_after_seconds=wait)
+    if call.writes:
+        return OutcomeUnknown(reason, retry_after_seconds=wait)
+    return Unavailable(reason, retry_after_seconds=wait)

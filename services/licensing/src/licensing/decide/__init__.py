@@ -1,22 +1,24 @@
 """The rules of the ledger, as plain functions: they know no database, no clock and no Apple (pure)."""
 
-from licensing.decide.grant import Placement, capacity, choose, over_allocated, place, refusal_of
+from licensing.decide.expiry import RUNGS, next_rung
+from licensing.decide.grant import capacity, in_order, over_allocated, overflow, refusal_of
 from licensing.decide.table import IGNORED, TABLE, Move, move
 from licensing.decide.verdict import Repair, Verdict, after_refusal, refusal_for, settled_by_list, verdicts
 
 __all__ = [
     "IGNORED",
+    "RUNGS",
     "TABLE",
     "Move",
-    "Placement",
     "Repair",
     "Verdict",
     "after_refusal",
     "capacity",
-    "choose",
+    "in_order",
     "move",
+    "next_rung",
     "over_allocated",
-    "place",
+    "overflow",
     "refusal_for",
     "refusal_of",
     "settled_by_list",

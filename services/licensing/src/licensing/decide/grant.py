@@ -1,19 +1,9 @@
 """Who gets a licence, who waits and who is refused at once (pure)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from licensing.model import Ask, Pool, Reading
 from shared.events.words import Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """The asks of one pool, each list in the order of arrival."""
-
-    granted: Sequence[Ask]
-    waiting: Sequence[Ask]
-    denied: Sequence[Ask]
 
 
 def capacity(reading: Reading, foreign: int) -> int:
@@ -26,35 +16,35 @@ def over_allocated(capacity: int | None, held: int) -> int:
     return 0 if capacity is None else max(0, held - capacity)
 
 
-def choose(pools: Sequence[Pool], library_id: str | None) -> Pool | None:
-    """Choose the pool of an ask among the pools of its asset: in the library named, else one with licences left.
+def in_order(pools: Sequence[Pool], library_id: str | None) -> list[Pool]:
+    """Return the pools of an asset that may serve an ask, in the order in which they are asked.
 
-    None where no library holds the asset, or the one named does not.
+    A library that lets us write goes before one that does not, then the asset's default library, then the
+    order of preference. Only the library that the ask insists on, where it does.
     """
     allowed = [pool for pool in pools if library_id in {None, pool.library_id}]
-    return max(allowed, key=lambda pool: pool.free is None or pool.free > 0, default=None)
+    return sorted(allowed, key=lambda pool: (pool.suspended, pool.rank, pool.library_id))
 
 
-def refusal_of(pool: Pool | None) -> Refusal | None:
-    """Return why this pool can serve no device at all, None where it can (R1; Apple error 9707)."""
-    if pool is None:
+def refusal_of(pools: Sequence[Pool], *, of_people: bool) -> Refusal | None:
+    """Return why these pools of an asset can serve nobody of a kind, None where they can (R1; Apple error 9707)."""
+    if not pools:
         return Refusal.NO_POOL
-    return None if pool.device_assignable else Refusal.NOT_DEVICE_ASSIGNABLE
+    return None if of_people or pools[0].device_assignable else Refusal.NOT_DEVICE_ASSIGNABLE
 
 
-def place(pool: Pool, asks: Sequence[Ask]) -> Placement:
-    """Grant in the order of arrival while units are left; the others wait, or are denied if they will not.
+def overflow(
+    asks: Sequence[Ask], room: Sequence[tuple[Pool, int | None]]
+) -> list[tuple[Pool, Sequence[Ask]]]:
+    """Grant in the order of arrival, from the first pool while it has room, then from the next; None is any number.
 
-    Who waits already comes first: a pool has free units beside a waiter only inside the transaction that is
-    about to serve the waitlist, and newcomers are placed behind it then.
+    Whoever stands behind all of them finds nothing left.
     """
-    free = len(asks) if pool.free is None else pool.free
-    left = 0 if pool.waiting and pool.capacity is not None else free
-    rest = asks[left:]
-    if not rest:
-        return Placement(asks, (), ())
-    return Placement(
-        asks[:left],
-        [ask for ask in rest if not ask.no_wait],
-        [ask for ask in rest if ask.no_wait],
-    )
+    granted: list[tuple[Pool, Sequence[Ask]]] = []
+    begin = 0
+    for pool, free in room:
+        end = len(asks) if free is None else min(len(asks), begin + free)
+        if end > begin:
+            granted.append((pool, asks[begin:end]))
+        begin = end
+    return granted

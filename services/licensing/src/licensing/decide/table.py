@@ -38,29 +38,51 @@ def _passed_on(heir: State, answer: Answer = Answer.NOTHING) -> Move:
 
 
 _WAITLISTED = Move(State.WAITLISTED, Answer.WAITLISTED)
+_AWAITING = Move(State.AWAITING_ACCEPTANCE, Answer.AWAITING)
+_FAILED = Move(State.FAILED, Answer.FAILED)
 _REFUSED = Move(State.REFUSED, Answer.REFUSED)
 _RESERVED = Move(State.RESERVED, Answer.RESERVED)
+_ASSIGNED = Move(State.ASSIGNED, Answer.ASSIGNED)
 _KEPT = Move(None, Answer.REFUSED)
 """An irrevocable licence: the release is refused and the licence stays (R6, promise 7)."""
 
 TABLE: Mapping[State, Mapping[Happening, Move]] = {
     State.UNKNOWN: {
         Happening.GRANTED: _RESERVED,
+        Happening.PROMISED: _AWAITING,
         Happening.WAITED: _WAITLISTED,
         Happening.DENIED: _REFUSED,
         Happening.REVOKED: _released(Held.NONE),
         Happening.REVOKED_IRREVOCABLE: _released(Held.NONE),
+        Happening.RECLAIMED: Move(State.RELEASING),
+        Happening.ADOPTED: _ASSIGNED,
     },
     State.WAITLISTED: {
         Happening.REQUESTED: Move(None, Answer.WAITLISTED),
         Happening.GRANTED: _RESERVED,
+        Happening.PROMISED: _AWAITING,
+        Happening.ADOPTED: _ASSIGNED,
         Happening.DENIED: _REFUSED,
+        Happening.EXPIRED: _FAILED,
         Happening.REVOKED: _released(Held.NONE),
         Happening.REVOKED_IRREVOCABLE: _released(Held.NONE),
         Happening.SUCCEEDED: Move(State.RELEASED, Answer.NOTHING, Held.NONE),
     },
+    State.AWAITING_ACCEPTANCE: {
+        Happening.REQUESTED: Move(None, Answer.AWAITING),
+        Happening.ACCEPTED: _RESERVED,
+        Happening.INVITATION_ENDED: _FAILED,
+        Happening.REVOKED: _released(Held.LICENSE),
+        Happening.REVOKED_IRREVOCABLE: _released(Held.LICENSE),
+        Happening.SUCCEEDED: _passed_on(State.AWAITING_ACCEPTANCE),
+        Happening.SHRUNK: _WAITLISTED,
+        Happening.DENIED: _REFUSED,
+        Happening.APPLE_REFUSED: _REFUSED,
+    },
     State.RESERVED: {
         Happening.REQUESTED: Move(None, Answer.RESERVED),
+        Happening.SHRUNK: _WAITLISTED,
+        Happening.DENIED: _REFUSED,
         Happening.REVOKED: _released(Held.LICENSE),
         Happening.REVOKED_IRREVOCABLE: _released(Held.LICENSE),
         Happening.SUCCEEDED: _passed_on(State.RESERVED),
@@ -70,8 +92,9 @@ TABLE: Mapping[State, Mapping[Happening, Move]] = {
         Happening.REVOKED: Move(State.WITHDRAWING),
         Happening.REVOKED_IRREVOCABLE: _KEPT,
         Happening.SUCCEEDED: _passed_on(State.ASSOCIATING),
-        Happening.DONE: Move(State.ASSIGNED, Answer.ASSIGNED),
+        Happening.DONE: _ASSIGNED,
         Happening.NOT_DONE: Move(State.RESERVED),
+        Happening.PROMISED: _AWAITING,
         Happening.NONE_LEFT: _WAITLISTED,
         Happening.DENIED: _REFUSED,
         Happening.APPLE_REFUSED: _REFUSED,
@@ -81,6 +104,8 @@ TABLE: Mapping[State, Mapping[Happening, Move]] = {
         Happening.REVOKED: Move(State.RELEASING),
         Happening.REVOKED_IRREVOCABLE: _KEPT,
         Happening.SUCCEEDED: _passed_on(State.ASSIGNED),
+        Happening.LOST: Move(State.LOST, Answer.LOST),
+        Happening.SPENT: Move(State.SPENT),
     },
     State.RELEASING: {
         Happening.SUCCEEDED: _passed_on(State.ASSIGNED, Answer.RELEASED),
@@ -89,6 +114,7 @@ TABLE: Mapping[State, Mapping[Happening, Move]] = {
         Happening.SUCCEEDED: _passed_on(State.ASSOCIATING, Answer.RELEASED),
         Happening.DONE: Move(State.RELEASING),
         Happening.NOT_DONE: _released(Held.LICENSE),
+        Happening.PROMISED: _released(Held.LICENSE),
         Happening.NONE_LEFT: _released(Held.LICENSE),
         Happening.DENIED: _released(Held.LICENSE),
         Happening.APPLE_REFUSED: _released(Held.LICENSE),
@@ -108,6 +134,21 @@ TABLE: Mapping[State, Mapping[Happening, Move]] = {
         Happening.REQUESTED: Move(None, Answer.REFUSED),
         Happening.REVOKED: _released(Held.NONE),
         Happening.REVOKED_IRREVOCABLE: _released(Held.NONE),
+    },
+    State.FAILED: {
+        Happening.REQUESTED: Move(None, Answer.FAILED),
+        Happening.REVOKED: _released(Held.NONE),
+        Happening.REVOKED_IRREVOCABLE: _released(Held.NONE),
+    },
+    State.LOST: {
+        Happening.REQUESTED: Move(None, Answer.LOST),
+        Happening.REVOKED: _released(Held.NONE),
+        Happening.REVOKED_IRREVOCABLE: _released(Held.NONE),
+    },
+    State.SPENT: {
+        Happening.REQUESTED: Move(None, Answer.ASSIGNED),
+        Happening.REVOKED: _KEPT,
+        Happening.REVOKED_IRREVOCABLE: _KEPT,
     },
 }
 """What is not named here is IGNORED."""

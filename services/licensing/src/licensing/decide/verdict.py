@@ -1,7 +1,6 @@
 """What Apple's word means for the members of a request (pure).
 
-Source of the numbers: App and Book Management API, "Handling error responses" and the legacy "Interpreting
-Error Codes".
+The source of the numbers, and what each means, stands in model/errors.py.
 """
 
 from collections import defaultdict
@@ -10,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from licensing.model import AppleFailure, Happening, IntentKind, License, Listing, Proof
+from licensing.model import Fault, Happening, Holder, IntentKind, License, Listing, Proof
+from licensing.model.errors import RETRIED
 from shared.events.words import Refusal
 
 NOT_ENOUGH_LICENSES = 9709
+UNKNOWN_USER = 9609
 _BY_LIST = frozenset({NOT_ENOUGH_LICENSES, 9616, 9619})
-_AGAIN = frozenset({9603, 9616, 9619, 9643, 9644, 9646, 9729})
-"""Internal error, already (or not) assigned, locked by a transfer, maintenance, too many requests, moved."""
+_AGAIN = RETRIED | {9616, 9619}
+"""9616, 9619: already, or not, assigned; where the list says otherwise, it has changed since."""
 _IRREVOCABLE = frozenset({9607, 9706})
 _NOT_FOR_DEVICES = frozenset({9628, 9707})
 _TOO_MANY = frozenset({9700, 9701, 9702})
@@ -61,7 +62,7 @@ class Repair:
 
 
 def verdicts(
-    kind: IntentKind, members: Sequence[License], listing: Listing, failures: Sequence[AppleFailure]
+    kind: IntentKind, members: Sequence[License], listing: Listing, faults: Sequence[Fault]
 ) -> Verdicts:
     """Judge the members of an ended request by Apple's list, read after it ended (promise 6).
 
@@ -70,35 +71,36 @@ def verdicts(
     """
     judged: dict[Verdict, list[License]] = defaultdict(list)
     for member in members:
-        present = member.serial_number in listing.present
+        present = member.holder in listing.present
         if not present and not listing.exact:
             continue
         done = present is (kind is IntentKind.ASSOCIATE)
-        judged[_DONE if done else _why(kind, member, failures)].append(member)
+        judged[_DONE if done else _why(kind, member, faults)].append(member)
     return judged
 
 
-def settled_by_list(failure: AppleFailure) -> bool:
+def settled_by_list(kind: IntentKind, fault: Fault) -> bool:
     """Say whether a request refused whole for this reason is judged by Apple's list, like a failed event.
 
     None left (9709): the counts are read again with it. Already, or not, assigned: some of it is true already.
+    A user that Apple does not know any more (9609) has nothing to give back.
     """
-    return failure.number in _BY_LIST
+    return fault.number in _BY_LIST or (fault.number == UNKNOWN_USER and kind is IntentKind.DISASSOCIATE)
 
 
-def after_refusal(members: Sequence[License], failure: AppleFailure) -> Repair:
+def after_refusal(members: Sequence[License], fault: Fault) -> Repair:
     """Cut the bad element out of a request that Apple refused whole; nothing of it was done.
 
     Where Apple names nobody, halves find the culprit: each is sent by itself.
     """
-    everybody = Verdict(Happening.APPLE_REFUSED, failure.number)
-    if failure.number in _IRREVOCABLE | _NOT_FOR_DEVICES or (
-        len(members) == 1 and failure.number not in _TOO_MANY
+    everybody = _refused(fault.number)
+    if fault.number in _IRREVOCABLE | _NOT_FOR_DEVICES or (
+        len(members) == 1 and fault.number not in _TOO_MANY
     ):
         return Repair(Proof.REFUSAL, {everybody: members})
-    named = [member for member in members if member.serial_number in failure.serial_numbers]
+    named = [member for member in members if member.holder in fault.holders]
     if named:
-        rest = [member for member in members if member.serial_number not in failure.serial_numbers]
+        rest = [member for member in members if member.holder not in fault.holders]
         return Repair(Proof.REFUSAL, {everybody: named}, [rest] if rest else [])
     middle = (len(members) + 1) // 2
     return Repair(Proof.REFUSAL, {}, [part for part in (members[:middle], members[middle:]) if part])
@@ -117,20 +119,27 @@ def _others(group: Sequence[License], entitlement_ids: Collection[UUID]) -> list
     return [member for member in group if member.entitlement_id not in entitlement_ids]
 
 
-def _why(kind: IntentKind, member: License, failures: Sequence[AppleFailure]) -> Verdict:
-    number = _number(member.serial_number, failures)
+def _why(kind: IntentKind, member: License, faults: Sequence[Fault]) -> Verdict:
+    number = _number(member.holder, faults)
     if number is None or number in _AGAIN:
         return Verdict(Happening.NOT_DONE)
     if number == NOT_ENOUGH_LICENSES:
         associating = kind is IntentKind.ASSOCIATE
         return Verdict(Happening.NONE_LEFT if associating else Happening.NOT_DONE)
+    return _refused(number)
+
+
+def _refused(number: int) -> Verdict:
+    """Return what a no means: whose Apple user is not known is invited first, everybody else is refused."""
+    if number == UNKNOWN_USER:
+        return Verdict(Happening.PROMISED)
     return Verdict(Happening.APPLE_REFUSED, number)
 
 
-def _number(serial_number: str, failures: Sequence[AppleFailure]) -> int | None:
-    """Return the number that names this serial, else the one that names nobody and so means all."""
-    unnamed = {failure.number for failure in failures if not failure.serial_numbers}
-    for failure in failures:
-        if serial_number in failure.serial_numbers:
-            return failure.number
+def _number(holder: Holder, faults: Sequence[Fault]) -> int | None:
+    """Return the number that names this holder, else the one that names nobody and so means all."""
+    unnamed = {fault.number for fault in faults if not fault.holders}
+    for fault in faults:
+        if holder in fault.holders:
+            return fault.number
     return unnamed.pop() if len(unnamed) == 1 else None

@@ -1,22 +1,22 @@
 """What licensing does when it hears of wishes: one function per event, one transaction, whole sets."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from datetime import timedelta
 from itertools import groupby
-from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
-from licensing.decide import choose, place, refusal_of
+from licensing.decide import in_order, overflow, refusal_of
 from licensing.ledger import Ledger
-from licensing.model import Ask, Happening, License, Pool, State
-from licensing.store import licenses
+from licensing.model import Ask, Happening, Holder, License, Pool, State
+from licensing.store import licenses, people
 from licensing.store.licenses import Known
 from shared import outbox
 from shared.database import Transaction
 from shared.events import Heard, Outgoing
 from shared.events.assignment import AssignmentRequested, AssignmentRevoked
-from shared.events.licensing import LicenseRefused, LicenseReleased, RefusedTarget, ReleasedTarget
-from shared.events.words import AssetKind, Held, Refusal
+from shared.events.licensing import LicenseRefused, RefusedTarget
+from shared.events.words import AssetKind, Refusal
 
 _OURS = frozenset({AssetKind.VPP_APP, AssetKind.VPP_BOOK})
 
@@ -26,11 +26,12 @@ async def reserve(tx: Transaction, heard: Sequence[Heard[AssignmentRequested]]) 
     ours = [each for each in heard if each.event.kind in _OURS]
     asks = [ask for each in ours for ask in _asks(each)]
     if asks:
+        await people.lock(tx, _versions(ours))
         ledger = await Ledger.of_assets(tx, {ask.asset_id for ask in asks})
         for part in rounds(asks):
             await _reserve(tx, ledger, part)
         await ledger.close()
-    await outbox.append(tx, [event for each in ours for event in _not_served(each)])
+    await outbox.append(tx, [event for each in ours for event in _unreadable(each)])
 
 
 async def release(tx: Transaction, heard: Sequence[Heard[AssignmentRevoked]]) -> None:
@@ -42,18 +43,18 @@ async def release(tx: Transaction, heard: Sequence[Heard[AssignmentRevoked]]) ->
         for part in rounds(asks):
             await _release(tx, ledger, part)
         await ledger.close()
-    await outbox.append(tx, [event for each in ours for event in _nothing_held(each)])
+    await outbox.append(tx, [event for each in ours for event in _unreadable(each)])
 
 
 def rounds(asks: Sequence[Ask]) -> list[Sequence[Ask]]:
     """Split asks so that no round names an entitlement or a target twice; the order of each is kept."""
     distinct = {ask.entitlement_id for ask in asks}
-    if len(distinct) == len(asks) == len({(ask.asset_id, ask.serial_number) for ask in asks}):
+    if len(distinct) == len(asks) == len({(ask.asset_id, ask.holder) for ask in asks}):
         return [asks]
     turn: dict[object, int] = {}
     split: list[list[Ask]] = []
     for ask in asks:
-        names = (ask.entitlement_id, (ask.asset_id, ask.serial_number))
+        names = (ask.entitlement_id, (ask.asset_id, ask.holder))
         mine = max(turn.get(name, 0) for name in names)
         turn.update(dict.fromkeys(names, mine + 1))
         if mine == len(split):
@@ -63,7 +64,7 @@ def rounds(asks: Sequence[Ask]) -> list[Sequence[Ask]]:
 
 
 async def _reserve(tx: Transaction, ledger: Ledger, asks: Sequence[Ask]) -> None:
-    known = await licenses.known(tx, asks, [pool.pool_id for pool in ledger.pools])
+    known = await licenses.known(tx, asks)
     ledger.busy(known.leaving)
     fresh = asks
     if known.lives:
@@ -71,26 +72,42 @@ async def _reserve(tx: Transaction, ledger: Ledger, asks: Sequence[Ask]) -> None
         fresh = [ask for ask in asks if ask.entitlement_id not in known.lives]
     if known.in_the_way:
         fresh = _succeed(ledger, known, fresh)
-    for (asset_id, library_id), group in _by_asset(fresh):
-        pool = choose([pool for pool in ledger.pools if pool.asset_id == asset_id], library_id)
-        await _place(ledger, pool, group)
+    for (asset_id, library_id, holder), group in _alike(fresh):
+        allowed = in_order([pool for pool in ledger.pools if pool.asset_id == asset_id], library_id)
+        refusal = refusal_of(allowed, of_people=holder is UUID)
+        if refusal is None:
+            await _place(ledger, allowed, group)
+        else:
+            ledger.add(allowed[0] if allowed else None, Happening.DENIED, group, cause=refusal)
     await ledger.flush()
 
 
-async def _place(ledger: Ledger, pool: Pool | None, asks: Sequence[Ask]) -> None:
-    """Grant, queue or refuse new lives."""
-    refusal = refusal_of(pool)
-    if pool is None or refusal is not None:
-        ledger.add(pool, Happening.DENIED, asks, refusal=refusal)
-        return
-    if pool.suspended:
-        unwilling = [ask for ask in asks if ask.no_wait]
-        ledger.add(pool, Happening.DENIED, unwilling, refusal=Refusal.LIBRARY_SUSPENDED)
-        asks = [ask for ask in asks if not ask.no_wait]
-    placement = place(pool, await ledger.adopt(pool, asks))
-    ledger.add(pool, Happening.GRANTED, placement.granted)
-    ledger.add(pool, Happening.WAITED, placement.waiting)
-    ledger.add(pool, Happening.DENIED, placement.denied, refusal=Refusal.NO_LICENCE_LEFT)
+async def _place(ledger: Ledger, pools: Sequence[Pool], asks: Sequence[Ask]) -> None:
+    """Grant new lives what is left; the others wait in the first pool, or are refused if they will not.
+
+    Whoever will not wait is reserved nothing in a library that cannot be written to now.
+    """
+    for pool in pools:
+        asks = await ledger.adopt(pool, asks)
+    able = [pool for pool in pools if not pool.suspended]
+    suspended = pools[len(able) :]  # they are asked last
+    left = await _grant(ledger, able, asks)
+    unwilling = [ask for ask in left if ask.no_wait]  # to wait for a licence, or for a new content token
+    cause = Refusal.LIBRARY_SUSPENDED if suspended else Refusal.NO_LICENCE_LEFT
+    ledger.add(pools[0], Happening.DENIED, unwilling, cause=cause)
+    left = await _grant(ledger, suspended, [ask for ask in left if not ask.no_wait])
+    ledger.add(pools[0], Happening.WAITED, left)
+
+
+async def _grant(ledger: Ledger, pools: Sequence[Pool], asks: Sequence[Ask]) -> Sequence[Ask]:
+    """Grant new lives what these pools have left, the first pool first; return who found nothing."""
+    if not pools or not asks:
+        return asks
+    begin = 0
+    for pool, granted in overflow(asks, await ledger.room(pools)):
+        await ledger.grant(pool, granted)
+        begin += len(granted)
+    return asks[begin:]
 
 
 def _repeat(ledger: Ledger, known: Known, asks: Sequence[Ask]) -> None:
@@ -100,16 +117,16 @@ def _repeat(ledger: Ledger, known: Known, asks: Sequence[Ask]) -> None:
         life = known.lives[ask.entitlement_id]
         if ask.version < life.version:
             continue
-        asked = replace(_asked(life, ask), priority=ask.priority, no_wait=ask.no_wait)
+        asked = _asked(life, ask)._replace(**_wanted(ask))
         if asked.state is State.WAITLISTED and ask.no_wait:
             unwilling.append(asked)
             continue
         current.append(asked)
-        if (ask.version, ask.priority, ask.no_wait) != (life.version, life.priority, life.no_wait):
+        if ask.version != life.version or _wanted(ask) != _wanted(life):
             changed.append(asked)
     ledger.note(changed)
     ledger.move(Happening.REQUESTED, current)
-    ledger.move(Happening.DENIED, unwilling, refusal=Refusal.NO_LICENCE_LEFT)
+    ledger.move(Happening.DENIED, unwilling, cause=Refusal.NO_LICENCE_LEFT)
 
 
 def _succeed(ledger: Ledger, known: Known, asks: Sequence[Ask]) -> list[Ask]:
@@ -117,7 +134,7 @@ def _succeed(ledger: Ledger, known: Known, asks: Sequence[Ask]) -> list[Ask]:
     left: list[Ask] = []
     pairs: list[tuple[License, Ask]] = []
     for ask in asks:
-        former = known.in_the_way.get((ask.asset_id, ask.serial_number))
+        former = known.in_the_way.get((ask.asset_id, ask.holder))
         if former is None:
             left.append(ask)
         else:
@@ -126,105 +143,91 @@ def _succeed(ledger: Ledger, known: Known, asks: Sequence[Ask]) -> list[Ask]:
 
 
 async def _release(tx: Transaction, ledger: Ledger, asks: Sequence[Ask]) -> None:
-    known = await licenses.known(tx, asks, [pool.pool_id for pool in ledger.pools])
-    revocable = {pool.pool_id: pool.revocable for pool in ledger.pools}
+    known = await licenses.known(tx, asks)
+    pools = {pool.pool_id: pool for pool in ledger.pools}
     returning: list[License] = []
     kept: list[License] = []
     for ask in asks:
         life = known.lives.get(ask.entitlement_id)
-        if life is not None and ask.version >= life.version:
-            irrevocable = life.pool_id is not None and not revocable[life.pool_id]
-            (kept if irrevocable else returning).append(_asked(life, ask))
+        if life is None or ask.version < life.version:
+            continue
+        pool = None if life.pool_id is None else pools[life.pool_id]
+        if pool is not None and not pool.revocable:
+            kept.append(_asked(life, ask))
+        else:
+            grace = 0 if pool is None or ask.reason is None else pool.grace.get(ask.reason, 0)
+            release_at = tx.now + timedelta(seconds=grace) if grace else None
+            returning.append(_asked(life, ask, release_at=release_at))
     ledger.move(Happening.REVOKED, returning)
-    ledger.move(Happening.REVOKED_IRREVOCABLE, kept, refusal=Refusal.IRREVOCABLE)
+    ledger.move(Happening.REVOKED_IRREVOCABLE, kept, cause=Refusal.IRREVOCABLE)
     ledger.add(None, Happening.REVOKED, [ask for ask in asks if ask.entitlement_id not in known.lives])
     await ledger.flush()
 
 
 def _asks(heard: Heard[AssignmentRequested] | Heard[AssignmentRevoked]) -> list[Ask]:
     event, envelope = heard.event, heard.envelope
-    priority, no_wait, library_id = 0, False, None
+    told: dict[str, Any]
     if isinstance(event, AssignmentRequested):
-        priority, no_wait, library_id = event.priority, event.no_wait, event.library_id
+        told = {name: getattr(event, name) for name in _WANTED}
+    else:
+        told = {"reason": event.reason}
     return [
         Ask(
             target.entitlement_id,
             target.version,
-            target.serial_number,
+            holder,
             event.asset_id,
             envelope.correlation_id,
             envelope.event_id,
-            priority,
-            no_wait,
-            library_id,
+            **told,
         )
         for target in event.targets
-        if target.serial_number is not None
+        if (holder := target.serial_number or target.user_id) is not None
     ]
 
 
-def _asked(life: License, ask: Ask) -> License:
+def _versions(heard: Iterable[Heard[AssignmentRequested]]) -> dict[UUID, int | None]:
+    """Return the people asked for, with the newest version of each that an asker knew."""
+    versions: dict[UUID, int | None] = {}
+    for each in heard:
+        for target in each.event.targets:
+            if target.user_id is not None:
+                known = versions.get(target.user_id) or 0
+                versions[target.user_id] = max(known, target.person_version or 0) or None
+    return versions
+
+
+_WANTED = ("priority", "no_wait", "library_id", "expires_at")
+
+
+def _wanted(asked: Ask | License) -> dict[str, Any]:
+    """Return how a licence is wanted: a stronger or longer cover changes it."""
+    return {name: getattr(asked, name) for name in _WANTED}
+
+
+def _asked(life: License, ask: Ask, **changed: Any) -> License:
     """Return a life as it was asked about last."""
-    return replace(
-        life,
-        version=ask.version,
-        correlation_id=ask.correlation_id,
-        causation_id=ask.causation_id,
+    return life._replace(
+        version=ask.version, correlation_id=ask.correlation_id, causation_id=ask.causation_id, **changed
     )
 
 
-def _by_asset(asks: Iterable[Ask]) -> Iterable[tuple[tuple[UUID, str | None], list[Ask]]]:
-    """Group asks by their asset, and by the library that they insist on."""
-    groups: dict[tuple[UUID, str | None], list[Ask]] = {}
-    for wanted, run in groupby(asks, key=attrgetter("asset_id", "library_id")):
+def _alike(asks: Iterable[Ask]) -> Iterable[tuple[tuple[UUID, str | None, type[Holder]], list[Ask]]]:
+    """Group asks by their asset, by the library that they insist on, and by the kind of holder."""
+    groups: dict[tuple[UUID, str | None, type[Holder]], list[Ask]] = {}
+    for wanted, run in groupby(asks, key=lambda ask: (ask.asset_id, ask.library_id, type(ask.holder))):
         groups.setdefault(wanted, []).extend(run)
     return groups.items()
 
 
-def _not_served(heard: Heard[AssignmentRequested]) -> list[Outgoing]:
-    """Refuse what cannot be carried: people, who need user licences, and targets that cannot be read."""
-    people = [
-        RefusedTarget(
-            entitlement_id=target.entitlement_id,
-            version=target.version,
-            user_id=target.user_id,
-            refusal=Refusal.NOT_OFFERED_YET,
-        )
-        for target in heard.event.targets
-        if target.serial_number is None
-    ]
-    return _answer(heard, LicenseRefused, [*people, *_unreadable(heard)])
-
-
-def _nothing_held(heard: Heard[AssignmentRevoked]) -> list[Outgoing]:
-    """Answer the revokes of people, who hold nothing here, and of targets that cannot be read."""
-    people = [
-        ReleasedTarget(
-            entitlement_id=target.entitlement_id,
-            version=target.version,
-            user_id=target.user_id,
-            held=Held.NONE,
-        )
-        for target in heard.event.targets
-        if target.serial_number is None
-    ]
-    return _answer(heard, LicenseReleased, people) + _answer(heard, LicenseRefused, _unreadable(heard))
-
-
-def _unreadable(heard: Heard[AssignmentRequested] | Heard[AssignmentRevoked]) -> list[RefusedTarget]:
-    return [
+def _unreadable(heard: Heard[AssignmentRequested] | Heard[AssignmentRevoked]) -> list[Outgoing]:
+    """Refuse the targets that cannot be read: each alone, the others go on (promise 7)."""
+    targets = [
         RefusedTarget(entitlement_id=each.entitlement_id, refusal=Refusal.UNREADABLE_TARGET)
         for each in heard.unreadable
         if each.entitlement_id is not None
     ]
-
-
-def _answer(
-    heard: Heard[AssignmentRequested] | Heard[AssignmentRevoked],
-    kind: type[LicenseRefused] | type[LicenseReleased],
-    targets: Sequence[RefusedTarget] | Sequence[ReleasedTarget],
-) -> list[Outgoing]:
     if not targets:
         return []
-    event = kind.model_validate({"asset_id": heard.event.asset_id, "targets": targets})
+    event = LicenseRefused(asset_id=heard.event.asset_id, targets=tuple(targets))
     return [Outgoing(event, heard.envelope.correlation_id, heard.envelope.event_id)]

@@ -1,14 +1,14 @@
 """One locked pool in the ledger, and a set of its licences that is to be written."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from licensing.model import HOLDING, Ask, License, Pool, State
-from shared.events.words import Held, Refusal
+from licensing.model import HOLDING, Ask, Cause, Holder, License, Pool, State
+from shared.events.words import Held
 
-Outcome = tuple[Held | None, Refusal | None, int | None]
-"""What a release found, why a target was refused, and Apple's error number."""
+Outcome = tuple[Held | None, Cause | None, int | None]
+"""What a release found, why a target was refused or failed, and Apple's error number."""
 
 NO_OUTCOME: Outcome = (None, None, None)
 
@@ -19,8 +19,9 @@ class Page:
 
     pool: Pool
     touched: bool = False
-    busy: set[str] = field(default_factory=set)
+    busy: set[Holder] = field(default_factory=set)
     attempt: int | None = None  # of the requests of those who are served now
+    adopted: set[Holder] = field(default_factory=set)  # whose foreign licence became ours
 
     def count(self, before: State, after: State, many: int) -> None:
         """Move so many licences from one state to another."""
@@ -31,18 +32,17 @@ class Page:
             self.pool = replace(pool, held=pool.held + held * many, waiting=pool.waiting + waiting * many)
             self.touched = True
 
-    def adopt(self, many: int) -> None:
-        """Count licences as ours that were foreign: a unit of the capacity comes with each."""
-        pool = self.pool
+    def adopt(self, holders: Collection[Holder]) -> None:
+        """Count their licences as ours that were foreign: a unit of the capacity comes with each."""
+        self.adopted |= set(holders)
+        pool, many = self.pool, len(holders)
         capacity = None if pool.capacity is None else pool.capacity + many
         self.pool = replace(pool, foreign=pool.foreign - many, capacity=capacity)
 
-    def arrivals(self, many: int) -> Sequence[int]:
-        """Draw the next numbers in the order of arrival."""
-        first = self.pool.arrival + 1
-        self.pool = replace(self.pool, arrival=self.pool.arrival + many)
+    def arrived(self, last: int) -> None:
+        """Note the last number drawn in the order of arrival, which is the asset's."""
+        self.pool = replace(self.pool, arrival=last)
         self.touched = True
-        return range(first, first + many)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,11 @@ def by_state(affected: Sequence[License]) -> dict[tuple[UUID | None, State], lis
 
 
 def by_outcome(targets: Sequence[Target], outcome: Outcome) -> list[tuple[UUID, Outcome, Sequence[Target]]]:
-    """Group what is refused or released by asset, and by the stored outcome where an answer is repeated."""
+    """Group what is refused, failed or released by asset, and by the stored outcome where an answer is repeated."""
     groups: dict[tuple[UUID, Outcome], list[Target]] = {}
     for target in targets:
         said = outcome
         if outcome == NO_OUTCOME and isinstance(target, License):
-            said = (target.held, target.refusal, target.error_number)
+            said = (target.held, target.cause, target.error_number)
         groups.setdefault((target.asset_id, said), []).append(target)
     return [(asset_id, said, group) for (asset_id, said), group in groups.items()]

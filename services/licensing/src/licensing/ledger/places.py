@@ -6,7 +6,7 @@ from uuid import UUID
 
 from licensing.ledger.page import Page
 from licensing.model import Ask
-from licensing.store import licenses
+from licensing.store import waiting
 from shared.database import Transaction
 
 
@@ -33,7 +33,7 @@ class Places:
         found = await self._newcomers_places()
         others = set(entitlement_ids) - found.keys()
         if others:
-            found.update(await licenses.positions(self._tx, others, list(self._pages)))
+            found.update(await waiting.positions(self._tx, others, list(self._pages)))
             found.update((each, 1) for each in others - found.keys())  # served in this very transaction
         return found
 
@@ -41,7 +41,7 @@ class Places:
         if not self._newcomers:
             return {}
         found: dict[UUID, int] = {}
-        below = await licenses.waiting_below(self._tx, list(self._newcomers))
+        below = await waiting.waiting_below(self._tx, list(self._newcomers))
         for (pool_id, priority), group in self._newcomers.items():
             last = self._pages[pool_id].pool.waiting - below[pool_id, priority]
             first = max(1, last - len(group) + 1)

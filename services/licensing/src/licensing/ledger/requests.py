@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from licensing.model import Ask, IntentKind, License
+from licensing.model import Ask, IntentKind, License, State
 from licensing.store import intents
 from licensing.store.intents import NewIntent
 from licensing.work import INTENT
@@ -17,6 +17,7 @@ from shared.ids import new_id
 from shared.retry import delay_seconds
 from shared.worker import NewWork
 
+_NEEDED = {State.RESERVED: IntentKind.ASSOCIATE, State.RELEASING: IntentKind.DISASSOCIATE}
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 300.0
 """Apple's advice for error 9603: some quick tries, then minutes apart."""
@@ -29,6 +30,7 @@ class _Filling:
     intent_id: UUID
     pool_id: UUID
     kind: IntentKind
+    of_people: bool
     size: int
     correlation_id: UUID | None = None
     attempt: int | None = None
@@ -38,13 +40,18 @@ class _Filling:
         return MAX_TARGETS_PER_EVENT - self.size
 
 
+def request_needed(state: State) -> IntentKind | None:
+    """Return what has to be asked of Apple for a licence in this state."""
+    return _NEEDED.get(state)
+
+
 class Requests:
     """The unsent requests of some locked pools, those of the database and those of this transaction."""
 
     def __init__(self, tx: Transaction, pool_ids: Sequence[UUID]) -> None:
         self._tx = tx
         self._pool_ids = pool_ids
-        self._shared: dict[tuple[UUID, IntentKind], _Filling] | None = None
+        self._shared: dict[tuple[UUID, IntentKind, bool], _Filling] | None = None
         self._begun: list[_Filling] = []
         self._changes: Counter[UUID] = Counter()
 
@@ -55,13 +62,18 @@ class Requests:
     async def join(
         self, pool_id: UUID, kind: IntentKind, targets: Sequence[Ask | License], *, attempt: int | None
     ) -> list[UUID]:
-        """Return the request of each target. With `attempt` they get requests that nobody else joins."""
+        """Return the request of each target; all are devices, or all are people.
+
+        With `attempt` they get requests that nobody else joins.
+        """
+        of_people = bool(targets) and isinstance(targets[0].holder, UUID)
         joined: list[UUID] = []
         while len(joined) < len(targets):
             rest = targets[len(joined) :]
-            filling = await self._with_room(pool_id, kind) if attempt is None else None
+            filling = await self._with_room(pool_id, kind, of_people=of_people) if attempt is None else None
             if filling is None:
-                filling = self._begin(pool_id, kind, rest[0].correlation_id, attempt)
+                filling = _Filling(new_id(), pool_id, kind, of_people, 0, rest[0].correlation_id, attempt)
+                self._begin(filling)
             many = min(len(rest), filling.room)
             filling.size += many
             if filling.correlation_id is None:
@@ -84,22 +96,20 @@ class Requests:
         if changes:
             await intents.resize(self._tx, changes)
 
-    async def _with_room(self, pool_id: UUID, kind: IntentKind) -> _Filling | None:
+    async def _with_room(self, pool_id: UUID, kind: IntentKind, *, of_people: bool) -> _Filling | None:
         if self._shared is None:
             rows = await intents.with_room(self._tx, self._pool_ids, most=MAX_TARGETS_PER_EVENT)
             self._shared = {
-                (pool, of_kind): _Filling(intent_id, pool, of_kind, size)
-                for pool, of_kind, intent_id, size in rows
+                (pool, of_kind, people): _Filling(intent_id, pool, of_kind, people, size)
+                for pool, of_kind, people, intent_id, size in rows
             }
-        filling = self._shared.get((pool_id, kind))
+        filling = self._shared.get((pool_id, kind, of_people))
         return filling if filling is not None and filling.room > 0 else None
 
-    def _begin(self, pool_id: UUID, kind: IntentKind, correlation_id: UUID, attempt: int | None) -> _Filling:
-        filling = _Filling(new_id(), pool_id, kind, 0, correlation_id, attempt)
+    def _begin(self, filling: _Filling) -> None:
         self._begun.append(filling)
-        if attempt is None and self._shared is not None:
-            self._shared[pool_id, kind] = filling
-        return filling
+        if filling.attempt is None and self._shared is not None:
+            self._shared[filling.pool_id, filling.kind, filling.of_people] = filling
 
 
 def _work(filling: _Filling, now: datetime) -> NewWork:
@@ -119,6 +129,7 @@ def _new(filling: _Filling, work_id: UUID) -> NewIntent:
         filling.intent_id,
         filling.pool_id,
         filling.kind,
+        filling.of_people,
         min(filling.attempt or 0, 100),
         filling.attempt is None,
         filling.size,

@@ -8,16 +8,17 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from licensing.model import Answer, Ask, License
+from licensing.model import Answer, Ask, Cause, License
 from shared.events import MAX_TARGETS_PER_EVENT, Event, Outgoing
 from shared.events.licensing import (
     LicenseAssigned,
+    LicenseFailed,
     LicenseRefused,
     LicenseReleased,
     LicenseReserved,
     LicenseWaitlisted,
 )
-from shared.events.words import Awaits, Held, Refusal
+from shared.events.words import Awaits, Held
 
 Positions = Mapping[UUID, int]
 
@@ -31,7 +32,7 @@ class Told:
     library_id: str
     targets: Sequence[Ask | License]
     held: Held | None = None
-    refusal: Refusal | None = None
+    cause: Cause | None = None
     error_number: int | None = None
 
 
@@ -61,7 +62,8 @@ _Waiting = tuple[Positions, datetime]
 
 
 def _reserved(told: Told, targets: Sequence[Ask | License], _: _Waiting) -> Event:
-    said = [_target(target, awaits=Awaits.APPLE) for target in targets]
+    awaits = Awaits.ACCEPTANCE if told.answer is Answer.AWAITING else Awaits.APPLE
+    said = [_target(target, awaits=awaits) for target in targets]
     return LicenseReserved.model_validate(
         {"asset_id": told.asset_id, "library_id": told.library_id, "targets": said}
     )
@@ -74,7 +76,7 @@ def _waitlisted(told: Told, targets: Sequence[Ask | License], waiting: _Waiting)
 
 
 def _refused(told: Told, targets: Sequence[Ask | License], _: _Waiting) -> Event:
-    said = [_target(target, refusal=told.refusal, error_number=told.error_number) for target in targets]
+    said = [_target(target, refusal=told.cause, error_number=told.error_number) for target in targets]
     return LicenseRefused.model_validate({"asset_id": told.asset_id, "targets": said})
 
 
@@ -86,8 +88,14 @@ def _assigned(told: Told, targets: Sequence[Ask | License], _: _Waiting) -> Even
 
 
 def _released(told: Told, targets: Sequence[Ask | License], _: _Waiting) -> Event:
-    said = [_target(target, asked=True, held=told.held) for target in targets]
+    asked = told.answer is not Answer.LOST  # else Apple or another hand took it
+    said = [_target(target, asked=asked, held=told.held or Held.LICENSE) for target in targets]
     return LicenseReleased.model_validate({"asset_id": told.asset_id, "targets": said})
+
+
+def _failed(told: Told, targets: Sequence[Ask | License], _: _Waiting) -> Event:
+    said = [_target(target, cause=told.cause, error_number=told.error_number) for target in targets]
+    return LicenseFailed.model_validate({"asset_id": told.asset_id, "targets": said})
 
 
 def _target(target: Ask | License, **said: Any) -> dict[str, Any]:
@@ -95,15 +103,18 @@ def _target(target: Ask | License, **said: Any) -> dict[str, Any]:
     return {
         "entitlement_id": target.entitlement_id,
         "version": target.version,
-        "serial_number": target.serial_number,
+        "serial_number" if isinstance(target.holder, str) else "user_id": target.holder,
         **said,
     }
 
 
 _EVENTS: Mapping[Answer, Callable[[Told, Sequence[Ask | License], _Waiting], Event]] = {
     Answer.RESERVED: _reserved,
+    Answer.AWAITING: _reserved,
     Answer.WAITLISTED: _waitlisted,
     Answer.REFUSED: _refused,
     Answer.ASSIGNED: _assigned,
     Answer.RELEASED: _released,
+    Answer.LOST: _released,
+    Answer.FAILED: _failed,
 }

@@ -1,13 +1,16 @@
 """The words of the ledger: licences and their states, pools, intents, and what was asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
-from licensing.model.apple import AppleFailure
-from shared.events.words import Held, Refusal
+from shared.events.words import Held, Refusal, RevokeReason
+
+Holder = str | UUID
+"""Whose licence it is: a device's, by its serial number, or a person's, by their user id."""
 
 
 class State(StrEnum):
@@ -19,6 +22,7 @@ class State(StrEnum):
 
     UNKNOWN = "unknown"
     WAITLISTED = "waitlisted"
+    AWAITING_ACCEPTANCE = "awaiting_acceptance"
     RESERVED = "reserved"
     ASSOCIATING = "associating"
     ASSIGNED = "assigned"
@@ -27,6 +31,9 @@ class State(StrEnum):
     DISASSOCIATING = "disassociating"
     RELEASED = "released"
     REFUSED = "refused"
+    FAILED = "failed"
+    LOST = "lost"
+    SPENT = "spent"
 
 
 class Happening(StrEnum):
@@ -34,8 +41,13 @@ class Happening(StrEnum):
 
     REQUESTED = "requested"
     GRANTED = "granted"
+    PROMISED = "promised"
+    ACCEPTED = "accepted"
+    INVITATION_ENDED = "invitation_ended"
     WAITED = "waited"
     DENIED = "denied"
+    SHRUNK = "shrunk"
+    EXPIRED = "expired"
     REVOKED = "revoked"
     REVOKED_IRREVOCABLE = "revoked_irrevocable"
     SUCCEEDED = "succeeded"
@@ -43,6 +55,20 @@ class Happening(StrEnum):
     NOT_DONE = "not_done"
     NONE_LEFT = "none_left"
     APPLE_REFUSED = "apple_refused"
+    LOST = "lost"
+    SPENT = "spent"
+    RECLAIMED = "reclaimed"
+    ADOPTED = "adopted"
+
+
+class Failure(StrEnum):
+    """Why a licence that was held, or waited for, came to nothing."""
+
+    INVITATION_ENDED = "invitation_ended"
+    EXPIRED = "expired"
+
+
+Cause = Refusal | Failure
 
 
 class Answer(StrEnum):
@@ -50,10 +76,13 @@ class Answer(StrEnum):
 
     NOTHING = "nothing"
     RESERVED = "reserved"
+    AWAITING = "awaiting"
     WAITLISTED = "waitlisted"
     REFUSED = "refused"
     ASSIGNED = "assigned"
     RELEASED = "released"
+    FAILED = "failed"
+    LOST = "lost"
 
 
 class IntentKind(StrEnum):
@@ -71,45 +100,52 @@ class Proof(StrEnum):
     REFUSAL = "refusal"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What assignment asks for one target: a licence, or its release."""
+class Ask(NamedTuple):
+    """What assignment asks for one target: a licence, or its release. A tuple: they come by the thousand."""
 
     entitlement_id: UUID
     version: int
-    serial_number: str
+    holder: Holder
     asset_id: UUID
     correlation_id: UUID
     causation_id: UUID
     priority: int = 0
     no_wait: bool = False
     library_id: str | None = None
+    expires_at: datetime | None = None
+    reason: RevokeReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class License:
+class License(NamedTuple):
     """One life of a licence: the row of one entitlement. `version` is the entitlement's, as told last."""
 
     entitlement_id: UUID
     pool_id: UUID | None
     asset_id: UUID
-    serial_number: str
+    holder: Holder
     version: int
     state: State
     correlation_id: UUID
     priority: int
     arrival: int
     no_wait: bool
+    library_id: str | None
+    expires_at: datetime | None
+    release_at: datetime | None
     intent_id: UUID | None
     held: Held | None
-    refusal: Refusal | None
+    cause: Cause | None
     error_number: int | None
     causation_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """All licences of one asset in one library, locked. `capacity` is None where the asset is unlimited."""
+    """All licences of one asset in one library, locked. `capacity` is None where the asset is unlimited.
+
+    `rank` is its place among the pools of its asset: the lowest is asked first. `grace` says for how many seconds a
+    licence stays in quarantine that comes back for a reason; those not named come back at once.
+    """
 
     pool_id: UUID
     asset_id: UUID
@@ -124,6 +160,8 @@ class Pool:
     waiting: int
     arrival: int
     foreign: int = 0
+    rank: tuple[bool, int] = (False, 0)
+    grace: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def free(self) -> int | None:
@@ -132,21 +170,31 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """One of Apple's error numbers in the outcome of a request, and which members it names, if any."""
+
+    number: int
+    holders: frozenset[Holder] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
-    """One request to Apple, stored before it is sent."""
+    """One request to Apple, stored before it is sent: all its members are devices, or all are people."""
 
     intent_id: UUID
     pool_id: UUID
     kind: IntentKind
+    of_people: bool
     attempt: int
     sent_at: datetime | None
     event_id: str | None
     ended_at: datetime | None
-    failures: tuple[AppleFailure, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
 
 HOLDING = frozenset(
     {
+        State.AWAITING_ACCEPTANCE,
         State.RESERVED,
         State.ASSOCIATING,
         State.ASSIGNED,

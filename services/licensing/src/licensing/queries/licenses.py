@@ -26,6 +26,7 @@ class LicenseFilter:
     pool_id: UUID | None = None
     asset_id: UUID | None = None
     serial_number: str | None = None
+    user_id: UUID | None = None
     state: State | None = None
 
 
@@ -38,6 +39,7 @@ async def list_licenses(database: Database, wanted: LicenseFilter, *, limit: int
         (license_.c.pool_id, wanted.pool_id),
         (license_.c.asset_id, wanted.asset_id),
         (license_.c.serial_number, wanted.serial_number),
+        (license_.c.user_id, wanted.user_id),
         (_PRESENT, wanted.state),
     ):
         if value is not None:
@@ -66,8 +68,12 @@ async def list_waiting(
         .subquery()
     )
     question = sa.select(waitlist).order_by(waitlist.c.pool_id, waitlist.c.position).limit(limit)
-    if wanted.serial_number is not None:
-        question = question.where(waitlist.c.serial_number == wanted.serial_number)
+    for column, value in (
+        (waitlist.c.serial_number, wanted.serial_number),
+        (waitlist.c.user_id, wanted.user_id),
+    ):
+        if value is not None:
+            question = question.where(column == value)
     if after is not None:
         question = question.where(
             sa.tuple_(waitlist.c.pool_id, waitlist.c.position)

@@ -18,6 +18,15 @@ class NewContentToken(BaseModel):
     )
 
     content_token: SecretStr = Field(max_length=16_384)
+    library_id: str | None = Field(
+        default=None,
+        max_length=64,
+        pattern="^[!-~]+$",
+        description="This is the renewal of that library: a token of another one is refused.",
+    )
+    takeover: bool = Field(
+        default=False, description="Claim the library even where another service manages it now."
+    )
 
 
 class ContentTokenBody(BaseModel):
@@ -41,7 +50,9 @@ class ContentTokenBody(BaseModel):
 
     content_token_id: UUID
     library_id: str = Field(description="Apple's uId: what the token speaks for.")
-    state: str = Field(description="claiming, active, suspended (see cause), or replaced by a newer token.")
+    state: str = Field(
+        description="claiming, active, suspended, fenced (see cause), or replaced by a newer token."
+    )
     cause: str | None = Field(description="A slug: why it is suspended, or what is missing.")
     error_number: int | None = Field(description="Apple's, where Apple refused.")
     organization_name: str

@@ -6,7 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
 
-from licensing.model import IntentKind, Proof, State
+from licensing.model import Failure, IntentKind, Proof, State
 from licensing.schemas.fields import (
     EXAMPLE_ASSET,
     EXAMPLE_ENTITLEMENT,
@@ -51,11 +51,13 @@ class LicenseBody(BaseModel):
         asset_id=EXAMPLE_ASSET,
         pool_id=EXAMPLE_POOL,
         serial_number="C02XK1ZGJGH5",
+        user_id=None,
         state="released",
         version=2,
         priority=0,
         held="license",
-        refusal=None,
+        quarantined_until=None,
+        cause=None,
         error_number=None,
         sent_at=None,
         apple_event_id=None,
@@ -73,12 +75,16 @@ class LicenseBody(BaseModel):
     entitlement_id: UUID
     asset_id: UUID
     pool_id: UUID | None
-    serial_number: str
+    serial_number: str | None = Field(description="The device that it is for, else the person is named.")
+    user_id: UUID | None = Field(description="The person that it is for.")
     state: State
     version: int
     priority: int
     held: Held | None = Field(description="What a release found.")
-    refusal: Refusal | None
+    quarantined_until: datetime | None = Field(
+        description="A licence on its way back is kept for its target until then, where a grace is set."
+    )
+    cause: Refusal | Failure | None = Field(description="Why it was refused, or failed.")
     error_number: int | None = Field(description="Apple's, where Apple refused.")
     sent_at: datetime | None = Field(description="When the request to Apple left that it is part of now.")
     apple_event_id: str | None = Field(description="Of that request.")
@@ -95,6 +101,7 @@ class LicenseBody(BaseModel):
             state=State(row["present_state"]),
             apple_event_id=row["event_id"],
             settled=SettlementBody.of(row),
+            quarantined_until=row["release_at"] if row["present_state"] == "releasing" else None,
             request_id=row["correlation_id"],
             **same(cls, row, but={"state"}),
         )
@@ -108,8 +115,11 @@ class WaitingBody(BaseModel):
         asset_id=EXAMPLE_ASSET,
         pool_id=EXAMPLE_POOL,
         serial_number="C02XK1ZGJGH5",
+        user_id=None,
         position=1,
         priority=0,
+        library_id=None,
+        expires_at=None,
         request_id="0193f0a2-2222-7d6c-9a39-0d4b6f2f6c03",
         changed_at=EXAMPLE_TIME,
     )
@@ -117,9 +127,12 @@ class WaitingBody(BaseModel):
     entitlement_id: UUID
     asset_id: UUID
     pool_id: UUID
-    serial_number: str
+    serial_number: str | None
+    user_id: UUID | None
     position: int
     priority: int
+    library_id: str | None = Field(description="The only library that it may come from; null: any.")
+    expires_at: datetime | None = Field(description="Who waits longer than this waits no more.")
     request_id: UUID
     changed_at: datetime = Field(description="Since when it waits, or when its priority was raised.")
 

@@ -34,6 +34,7 @@ class PoolBody(BaseModel):
         device_assignable=True,
         revocable=True,
         platforms=["iOS", "macOS"],
+        default=False,
         unlimited=False,
         capacity=50,
         held=40,
@@ -53,6 +54,7 @@ class PoolBody(BaseModel):
     device_assignable: bool
     revocable: bool
     platforms: list[str]
+    default: bool = Field(description="Whether the asset is taken from this library first.")
     unlimited: bool
     capacity: int | None = Field(description="Total less retired less foreign; null where unlimited.")
     held: int = Field(description="Reserved, associating, assigned or releasing.")
@@ -72,6 +74,7 @@ class PoolBody(BaseModel):
             capacity=None if capacity is None else max(0, capacity),
             available=None if capacity is None else max(0, capacity - row["held"]),
             foreign=row["foreign_count"],
+            default=row["preferred"],
             over_allocated=over_allocated(capacity, row["held"]),
             apple=_apple_counts(row),
             **same(cls, row),

@@ -24,10 +24,10 @@ class AssetsStep:
     async def do(self, row: WorkRow) -> None:
         """Read one library's list; purchases serve who waits, in the transaction that stores them."""
         library_id = row.payload["library_id"]
+        access = await self._desk.reading_access(library_id)
         async with self._database.transaction() as tx:
             await libraries.take_assets(tx, library_id)
             began = tx.now
-        access = await self._desk.access(library_id)
         async with self._desk.suspending(access):
             listed = await self._apple.assets(access)
         async with self._database.transaction() as tx:
@@ -47,5 +47,7 @@ async def store_assets(tx: Transaction, library_id: str, listed: AssetList, bega
     await readings.empty(tx, gone, began)
     await readings.tell_again(tx, renewed)
     ledger = await Ledger.of_pools(tx, [*changed, *gone])
+    await ledger.spend()
+    await ledger.shrink()
     await work.want_lists(tx, await readings.suspicious(tx, [*changed, *opened], began))
     await ledger.close()

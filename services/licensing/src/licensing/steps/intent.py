@@ -18,6 +18,8 @@ from licensing.model import (
     AssetKey,
     EventState,
     EventStatus,
+    Fault,
+    HolderKind,
     Intent,
     License,
     OutcomeUnknown,
@@ -26,6 +28,7 @@ from licensing.model import (
     TokenRefused,
 )
 from licensing.steps.desk import Desk
+from licensing.steps.names import faults_of, names_of
 from licensing.steps.outside import Writer
 from licensing.steps.settle import ALL_DONE, put_back, settle
 from licensing.store import intents, licenses, pools
@@ -49,7 +52,12 @@ class IntentStep:
         async with self._database.reading() as tx:
             intent = await intents.read(tx, UUID(row.payload["intent_id"]))
             pool = None if intent is None else await pools.read(tx, intent.pool_id)
-            access = None if pool is None else await self._desk.access_in(tx, pool.library_id)
+            if intent is None or pool is None:
+                access = None
+            elif intent.sent_at is None:
+                access = await self._desk.access_in(tx, pool.library_id)
+            else:  # what was sent is followed, also while nothing more may be sent
+                access = await self._desk.reading_access_in(tx, pool.library_id)
         if intent is None or pool is None or access is None:
             await self._done(row)
             return
@@ -63,41 +71,50 @@ class IntentStep:
 
     async def _send(self, row: WorkRow, intent: Intent, access: Access, pool: Pool) -> None:
         """Send an intent in its turn: while it waits for that, it still takes members."""
-        most = await self._apple.turn(access)
-        members = await self._mark_sent(row, intent, most)
+        limits = await self._apple.turn(access)
+        holders = HolderKind.CLIENT_USER_IDS if intent.of_people else HolderKind.SERIAL_NUMBERS
+        most = limits.client_user_ids if intent.of_people else limits.serial_numbers
+        members, names = await self._mark_sent(row, intent, pool, most)
         if not members:
             return
         sent_at = self._database.clock.now()
         key = AssetKey(pool.adam_id, pool.pricing_param)
-        serial_numbers = [member.serial_number for member in members]
         try:
-            event_id = await self._apple.write(access, intent.kind, key, serial_numbers)
+            event_id = await self._apple.write(access, intent.kind, key, names, holders=holders)
         except OutcomeUnknown:
             await self._look_again(row, intent, sent_at)
         except (TokenRefused, Unavailable):
             await self._put_back(intent)
             raise
         except AppleRefused as refused:
-            await self._refused(row, intent, refused.failure)
+            await self._refused(row, intent, pool, refused.failure)
         else:
             await self._note_event(row, intent, event_id)
 
-    async def _mark_sent(self, row: WorkRow, intent: Intent, most: int) -> Sequence[License]:
-        """Store that Apple may have it from now on; what is beyond Apple's limit goes into another request."""
+    async def _mark_sent(
+        self, row: WorkRow, intent: Intent, pool: Pool, most: int
+    ) -> tuple[Sequence[License], Sequence[str]]:
+        """Store that Apple may have it from now on; what is beyond Apple's limit goes into another request.
+
+        Return the members with Apple's names for them; none where there is nothing to send. Raises Unavailable
+        where the library was fenced or suspended while it waited for its turn.
+        """
         async with self._database.transaction() as tx:
+            await self._desk.access_in(tx, pool.library_id)
             ledger = await Ledger.of_pools(tx, [intent.pool_id])
             current = await intents.read(tx, intent.intent_id)
             if current is None or current.sent_at is not None:
-                return []  # this lease ran out while we waited: another worker has sent it
+                return [], []  # this lease ran out while we waited: another worker has sent it
             members = await licenses.of_intent(tx, intent.intent_id)
             if not members:
                 await worker.finish(tx, row)
                 await intents.delete(tx, intent.intent_id)
-                return []
+                return [], []
             ledger.separate(intent.pool_id, members[most:], attempt=intent.attempt)
             await intents.mark_sent(tx, intent.intent_id)
+            names = await names_of(tx, pool.library_id, members[:most])
             await ledger.close()
-        return members[:most]
+        return members[:most], names
 
     async def _note_event(self, row: WorkRow, intent: Intent, event_id: str) -> None:
         async with self._database.transaction() as tx:
@@ -112,13 +129,15 @@ class IntentStep:
             await put_back(tx, ledger, intent, await licenses.of_intent(tx, intent.intent_id))
             await ledger.close()
 
-    async def _refused(self, row: WorkRow, intent: Intent, failure: AppleFailure) -> None:
+    async def _refused(self, row: WorkRow, intent: Intent, pool: Pool, failure: AppleFailure) -> None:
         """Apple refused the request whole: cut out what is bad, or let a list say what is true."""
-        if settled_by_list(failure):
-            await self._let_list_settle(row, intent, [failure])
+        async with self._database.reading() as tx:
+            [fault] = await faults_of(tx, pool.library_id, [failure])
+        if settled_by_list(intent.kind, fault):
+            await self._let_list_settle(row, intent, [fault])
             return
         self._apple.forget_limits()
-        await self._settle(row, intent, failure)
+        await self._settle(row, intent, fault)
 
     async def _follow(self, row: WorkRow, intent: Intent, access: Access, sent: tuple[str, datetime]) -> None:
         """Read the status of Apple's event."""
@@ -132,14 +151,19 @@ class IntentStep:
                 raise Unavailable(f"apple_{refused.failure.number}") from refused
             await self._look_again(row, intent, sent_at)
             return
-        await self._hear(row, intent, state, sent_at)
+        await self._hear(row, intent, state, (access.library_id, sent_at))
 
-    async def _hear(self, row: WorkRow, intent: Intent, state: EventState, sent_at: datetime) -> None:
+    async def _hear(
+        self, row: WorkRow, intent: Intent, state: EventState, sent: tuple[str, datetime]
+    ) -> None:
+        library_id, sent_at = sent
         match state.status:
             case EventStatus.COMPLETE:
                 await self._settle(row, intent, None)
             case EventStatus.FAILED:
-                await self._let_list_settle(row, intent, state.failures)
+                async with self._database.reading() as tx:
+                    faults = await faults_of(tx, library_id, state.failures)
+                await self._let_list_settle(row, intent, faults)
             case EventStatus.PENDING:
                 next_at = self._database.clock.now() + self._desk.pace.next_status
                 await self._look_again(row, intent, sent_at, next_at)
@@ -156,8 +180,8 @@ class IntentStep:
             due_at = min(next_at or proven_at, proven_at)
             await worker.proceed(tx, row, payload=row.payload, due_at=due_at)
 
-    async def _settle(self, row: WorkRow, intent: Intent, failure: AppleFailure | None) -> None:
-        """Write the outcome: all done, or with a `failure` what can be saved of a request refused whole."""
+    async def _settle(self, row: WorkRow, intent: Intent, fault: Fault | None) -> None:
+        """Write the outcome: all done, or with a `fault` what can be saved of a request refused whole."""
         async with self._database.transaction() as tx:
             await worker.finish(tx, row)
             ledger = await Ledger.of_pools(tx, [intent.pool_id])
@@ -165,19 +189,17 @@ class IntentStep:
                 return
             members = await licenses.of_intent(tx, intent.intent_id)
             repair = (
-                Repair(Proof.EVENT, {ALL_DONE: members})
-                if failure is None
-                else after_refusal(members, failure)
+                Repair(Proof.EVENT, {ALL_DONE: members}) if fault is None else after_refusal(members, fault)
             )
             await settle(tx, ledger, intent, members, repair)
             await ledger.close()
 
-    async def _let_list_settle(self, row: WorkRow, intent: Intent, failures: Sequence[AppleFailure]) -> None:
+    async def _let_list_settle(self, row: WorkRow, intent: Intent, faults: Sequence[Fault]) -> None:
         """Have a list read where Apple's word does not say it all: one settles all such events of the pool."""
         async with self._database.transaction() as tx:
             await worker.finish(tx, row)
             await pools.lock(tx, [intent.pool_id])
-            await intents.mark_ended(tx, intent.intent_id, failures)
+            await intents.mark_ended(tx, intent.intent_id, faults)
             await work.want_lists(tx, [intent.pool_id])
 
     async def _done(self, row: WorkRow) -> None:

@@ -8,11 +8,22 @@ from uuid import UUID
 from licensing import work
 from licensing.decide import Repair, verdicts
 from licensing.ledger import Ledger
-from licensing.model import Access, AppleRefused, AssetKey, ListedAsset, Listing, Pool, Proof, TokenRefused
+from licensing.model import (
+    Access,
+    AppleRefused,
+    AssetKey,
+    AssignmentPage,
+    Holder,
+    ListedAsset,
+    Listing,
+    Pool,
+    Proof,
+    TokenRefused,
+)
 from licensing.steps.desk import Desk
 from licensing.steps.outside import Lister
 from licensing.steps.settle import settle
-from licensing.store import foreign, intents, licenses, pools, readings
+from licensing.store import apple_users, foreign, intents, licenses, pools, readings
 from shared import worker
 from shared.database import Transaction
 from shared.errors import Unavailable
@@ -28,16 +39,16 @@ class _Question:
 
     began: datetime
     intent_ids: AbstractSet[UUID]
-    serial_numbers: AbstractSet[str]
+    holders: AbstractSet[Holder]
 
 
 @dataclass(slots=True)
 class _Walk:
     """What one reading of the list found."""
 
-    present: set[str] = field(default_factory=set)
-    strangers: set[str] = field(default_factory=set)
-    people: int = 0
+    present: set[Holder] = field(default_factory=set)
+    devices: set[str] = field(default_factory=set)
+    people: set[str] = field(default_factory=set)
     versions: set[str] = field(default_factory=set)
     complete: bool = True
 
@@ -57,14 +68,14 @@ class ListStep:
     async def do(self, row: WorkRow) -> None:
         """Read one pool's list, and write all that it proves in one transaction."""
         pool_id = UUID(row.payload["pool_id"])
-        question = await self._begin(pool_id)
         pool = await self._desk.pool(pool_id)
         if pool is None:
             async with self._database.transaction() as tx:
                 await worker.finish(tx, row)
             return
         key = AssetKey(pool.adam_id, pool.pricing_param)
-        access = await self._desk.access(pool.library_id)
+        access = await self._desk.reading_access(pool.library_id)
+        question = await self._begin(pool_id)
         async with self._desk.suspending(access):
             walk = await self._read(access, pool, key, question)
             counted = await self._apple.asset(access, key)
@@ -78,7 +89,7 @@ class ListStep:
             await pools.lock(tx, [pool_id])
             await pools.take_list(tx, pool_id)
             intent_ids = {intent.intent_id for intent in await intents.ended(tx, pool_id)}
-            return _Question(tx.now, intent_ids, await licenses.serial_numbers(tx, intent_ids))
+            return _Question(tx.now, intent_ids, await licenses.holders(tx, intent_ids))
 
     async def _read(self, access: Access, pool: Pool, key: AssetKey, question: _Question) -> _Walk:
         for _ in range(_WALKS):
@@ -93,12 +104,8 @@ class ListStep:
         try:
             async for page in self._apple.assignments(access, key):
                 walk.versions.add(page.version_id)
-                walk.present.update(question.serial_numbers & set(page.serial_numbers))
                 async with self._database.reading() as tx:
-                    walk.strangers.update(
-                        await foreign.strangers(tx, pool.pool_id, page.serial_numbers, since=question.began)
-                    )
-                walk.people += page.people
+                    await _note(tx, pool, page, question, walk)
         except TokenRefused:
             raise
         except AppleRefused as refused:
@@ -115,8 +122,11 @@ class ListStep:
         if counted is not None:
             await readings.store_counts(tx, [pool.pool_id], [counted], question.began)
         if walk.exact:
-            await foreign.store(tx, pool.pool_id, walk.strangers, people=walk.people, since=question.began)
+            await foreign.store(
+                tx, pool.pool_id, devices=walk.devices, people=walk.people, since=question.began
+            )
         ledger = await Ledger.of_pools(tx, [pool.pool_id])
+        await ledger.spend()
         await ledger.adopt_waiting(pool.pool_id)
         listing = Listing(frozenset(walk.present), walk.exact)
         unsettled = False
@@ -124,10 +134,20 @@ class ListStep:
             if intent.intent_id not in question.intent_ids:
                 continue  # it ended while this list was read: a later one, wanted by now, settles it
             members = await licenses.of_intent(tx, intent.intent_id)
-            judged = verdicts(intent.kind, members, listing, intent.failures)
+            judged = verdicts(intent.kind, members, listing, intent.faults)
             await settle(tx, ledger, intent, members, Repair(Proof.LIST, judged))
             unsettled |= sum(len(group) for group in judged.values()) < len(members)
         if unsettled:
             due_at = tx.now + self._desk.pace.next_list
             await work.want_lists(tx, [pool.pool_id], due_at=due_at)
+        await ledger.shrink()
         await ledger.close()
+
+
+async def _note(tx: Transaction, pool: Pool, page: AssignmentPage, question: _Question, walk: _Walk) -> None:
+    """Keep of a page who was asked about, and who holds a licence that is not of our giving."""
+    user_ids = await apple_users.user_ids(tx, pool.library_id, page.client_user_ids)
+    walk.present |= question.holders & {*page.serial_numbers, *user_ids.values()}
+    since = question.began
+    walk.devices.update(await foreign.strange_devices(tx, pool.pool_id, page.serial_numbers, since=since))
+    walk.people.update(await foreign.strange_people(tx, pool.pool_id, page.client_user_ids, since=since))

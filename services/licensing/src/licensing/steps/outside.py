@@ -1,6 +1,6 @@
 """What the steps need of Apple, each as little as it uses."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from typing import Protocol
 
 from licensing.model import (
@@ -10,22 +10,33 @@ from licensing.model import (
     AssignmentPage,
     ClientConfig,
     EventState,
+    Hidden,
+    HolderKind,
     IntentKind,
+    Limits,
     ListedAsset,
     MdmIdentity,
+    NewAppleUser,
     Subscription,
+    UserPage,
 )
 
 
 class Writer(Protocol):
     """Asks for changes, and hears how far they have come."""
 
-    async def turn(self, access: Access) -> int:
-        """Wait for the library's turn; return how many serial numbers a request may name now."""
+    async def turn(self, access: Access) -> Limits:
+        """Wait for the library's turn; return how much a request may hold now."""
         ...
 
     async def write(
-        self, access: Access, kind: IntentKind, key: AssetKey, serial_numbers: Sequence[str]
+        self,
+        access: Access,
+        kind: IntentKind,
+        key: AssetKey,
+        names: Sequence[str],
+        *,
+        holders: HolderKind = HolderKind.SERIAL_NUMBERS,
     ) -> str:
         """Send a request in one's turn; return the id of Apple's event."""
         ...
@@ -51,6 +62,16 @@ class Lister(Protocol):
         ...
 
 
+class PartLister(Protocol):
+    """Reads who holds the licences of one asset, a part at a time."""
+
+    def assignments(
+        self, access: Access, key: AssetKey, *, first_page: int = 0
+    ) -> AsyncGenerator[AssignmentPage, None]:
+        """Yield who holds licences of it, page by page; whoever stops early closes it."""
+        ...
+
+
 class AssetLister(Protocol):
     """Reads what a library owns."""
 
@@ -60,7 +81,11 @@ class AssetLister(Protocol):
 
 
 class Claimer(Protocol):
-    """Makes a library ours."""
+    """Makes a library ours, and looks whether it still is."""
+
+    async def client_config(self, access: Access) -> ClientConfig:
+        """Return what Apple stores about a library."""
+        ...
 
     async def claim(
         self, access: Access, mdm_info: MdmIdentity, subscription: Subscription | None
@@ -69,5 +94,51 @@ class Claimer(Protocol):
         ...
 
 
-class AppleService(Writer, Lister, AssetLister, Claimer, Protocol):
+class UserWriter(Protocol):
+    """Asks for users to be made, brought up to date and ended, and hears how far that has come."""
+
+    async def turn(self, access: Access) -> Limits:
+        """Wait for the library's turn; return how much a request may hold now."""
+        ...
+
+    async def create_users(self, access: Access, users: Sequence[NewAppleUser]) -> str:
+        """Send a request in one's turn; return the id of Apple's event."""
+        ...
+
+    async def update_users(self, access: Access, users: Sequence[NewAppleUser]) -> str:
+        """Send a request in one's turn; return the id of Apple's event."""
+        ...
+
+    async def retire_users(self, access: Access, client_user_ids: Collection[str]) -> str:
+        """Send a request in one's turn; return the id of Apple's event."""
+        ...
+
+    async def status(self, access: Access, event_id: str) -> EventState:
+        """Return how far an event has come."""
+        ...
+
+    def forget_limits(self) -> None:
+        """Read the limits again before the next request."""
+        ...
+
+
+class UserLister(Protocol):
+    """Reads the users of a library."""
+
+    def users(self, access: Access, *, since: str | None) -> AsyncGenerator[UserPage, None]:
+        """Yield the records, or those changed since a version, page by page; whoever stops early closes it."""
+        ...
+
+
+class Inviter(Protocol):
+    """Makes links of invitation codes."""
+
+    async def invitation_link(self, code: Hidden) -> Hidden:
+        """Return the link that invites whoever holds it."""
+        ...
+
+
+class AppleService(
+    Writer, PartLister, Lister, AssetLister, Claimer, UserWriter, UserLister, Inviter, Protocol
+):
     """All of it: the client that main wires."""

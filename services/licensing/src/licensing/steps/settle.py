@@ -64,10 +64,10 @@ async def _pass_on(
 
     Else two lives would come to hold the one licence of their target (promise 2).
     """
-    formers = {member.serial_number: member for member in kept}
+    formers = {member.holder: member for member in kept}
     later = await licenses.waiting_for_outcome(tx, intent.pool_id, formers)
-    ledger.hand_over([(formers[each.serial_number], each) for each in later])
-    return {formers[each.serial_number].entitlement_id for each in later}
+    ledger.hand_over([(formers[each.holder], each) for each in later])
+    return {formers[each.holder].entitlement_id for each in later}
 
 
 def _apply(ledger: Ledger, intent: Intent, verdict: Verdict, group: Sequence[License]) -> None:
@@ -77,16 +77,16 @@ def _apply(ledger: Ledger, intent: Intent, verdict: Verdict, group: Sequence[Lic
         case Happening.NONE_LEFT:
             ledger.hesitate(intent.pool_id, attempt=intent.attempt + 1)
             unwilling = [each for each in group if each.no_wait]
-            ledger.move(Happening.DENIED, unwilling, refusal=Refusal.NO_LICENCE_LEFT)
+            ledger.move(Happening.DENIED, unwilling, cause=Refusal.NO_LICENCE_LEFT)
             ledger.move(Happening.NONE_LEFT, [each for each in group if not each.no_wait])
         case _:
             number = verdict.error_number
-            ledger.move(verdict.happening, group, refusal=refusal_for(number), error_number=number)
+            ledger.move(verdict.happening, group, cause=refusal_for(number), error_number=number)
 
 
 async def _let_later_lives_go_on(tx: Transaction, ledger: Ledger, intent: Intent, repair: Repair) -> None:
     """Send for the later lives that waited until the release of a former one was settled."""
-    released = [member.serial_number for member in repair.judged.get(ALL_DONE, ())]
+    released = [member.holder for member in repair.judged.get(ALL_DONE, ())]
     later = await licenses.waiting_for_outcome(tx, intent.pool_id, released)
-    ledger.associate(intent.pool_id, [each for each in later if each.state is State.RESERVED])
+    ledger.request([each for each in later if each.state is State.RESERVED])
     await ledger.flush()

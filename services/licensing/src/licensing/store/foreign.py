@@ -1,59 +1,93 @@
 """Foreign assignments: those of Apple's that have no row of ours (promise 1). Guarded by the pool's row."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
+from licensing.model import Holder
+from licensing.store.license_rows import by_kind
 from shared.database import Transaction
 
-_IS_STRANGE = """
-NOT EXISTS (SELECT FROM license
-            WHERE license.pool_id = $1 AND license.serial_number = listed.serial_number
-              AND (license.state IN ('reserved', 'assigned', 'releasing') OR license.changed_at >= $3))
+_OF_DEVICES, _OF_PEOPLE = False, True
+_OURS = "license.state IN ('reserved', 'assigned', 'releasing', 'spent') OR license.changed_at >= $3"
+_STRANGE_DEVICES = f"""
+SELECT listed.name FROM unnest($2::text[]) AS listed (name)
+WHERE NOT EXISTS (SELECT FROM license
+                  WHERE license.pool_id = $1 AND license.serial_number = listed.name AND ({_OURS}))
 """
-_LISTED = "FROM unnest($2::text[]) AS listed (serial_number)"
-_STRANGERS = f"SELECT listed.serial_number {_LISTED} WHERE {_IS_STRANGE}"
-_FORGET = f"""
+_STRANGE_PEOPLE = f"""
+SELECT listed.client_user_id FROM unnest($2::text[]) AS listed (client_user_id)
+LEFT JOIN pool ON pool.id = $1
+LEFT JOIN apple_user ON apple_user.library_id = pool.library_id
+                    AND apple_user.client_user_id = listed.client_user_id
+WHERE NOT EXISTS (SELECT FROM license
+                  WHERE license.pool_id = $1 AND license.user_id = apple_user.user_id AND ({_OURS}))
+"""
+_FORGET = """
 DELETE FROM foreign_assignment AS known
-WHERE pool_id = $1 AND NOT EXISTS (SELECT {_LISTED} WHERE listed.serial_number = known.serial_number)
+WHERE pool_id = $1 AND of_people = $3
+  AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS listed (holder) WHERE listed.holder = known.holder)
 """
-_STORE = f"""
-INSERT INTO foreign_assignment (pool_id, serial_number)
-SELECT $1, listed.serial_number {_LISTED} WHERE {_IS_STRANGE} ON CONFLICT DO NOTHING
+_STORE = """
+INSERT INTO foreign_assignment (pool_id, of_people, holder) SELECT $1, $3, unnest($2::text[])
+ON CONFLICT DO NOTHING
 """
 _COUNT = """
-UPDATE pool SET foreign_count = $2 + (SELECT count(*) FROM foreign_assignment WHERE pool_id = $1),
-       listed_at = $3, untold = true
+UPDATE pool SET foreign_count = (SELECT count(*) FROM foreign_assignment WHERE pool_id = $1),
+       listed_at = $2, untold = true
 WHERE id = $1
 """
 _ADOPT = """
-WITH adopted AS (DELETE FROM foreign_assignment WHERE pool_id = $1 AND serial_number = ANY ($2::text[])
-                 RETURNING serial_number),
+WITH adopted AS (DELETE FROM foreign_assignment
+                 WHERE pool_id = $1 AND of_people = $3 AND holder = ANY ($2::text[]) RETURNING holder),
      counted AS (UPDATE pool SET foreign_count = foreign_count - (SELECT count(*) FROM adopted)
                  WHERE id = $1 AND EXISTS (SELECT FROM adopted))
-SELECT serial_number FROM adopted
+SELECT holder FROM adopted
 """
 
 
-async def strangers(
+async def strange_devices(
     tx: Transaction, pool_id: UUID, serial_numbers: Collection[str], *, since: datetime
 ) -> list[str]:
     """Return those of the serials that Apple lists that hold nothing of ours, nor did `since` then."""
-    return [row["serial_number"] for row in await tx.raw.fetch(_STRANGERS, pool_id, serial_numbers, since)]
+    return [row[0] for row in await tx.raw.fetch(_STRANGE_DEVICES, pool_id, serial_numbers, since)]
+
+
+async def strange_people(
+    tx: Transaction, pool_id: UUID, client_user_ids: Collection[str], *, since: datetime
+) -> list[str]:
+    """Return the same for people, by their client user ids."""
+    return [row[0] for row in await tx.raw.fetch(_STRANGE_PEOPLE, pool_id, client_user_ids, since)]
 
 
 async def store(
-    tx: Transaction, pool_id: UUID, serial_numbers: Collection[str], *, people: int, since: datetime
+    tx: Transaction,
+    pool_id: UUID,
+    *,
+    devices: Collection[str],
+    people: Collection[str],
+    since: datetime,
 ) -> None:
     """Store who in a locked pool is foreign, by a list whose reading began `since` then.
 
-    Who asked us while it was read is ours by now. People are counted only: nothing of theirs can be adopted yet.
+    Who asked us while it was read is ours by now.
     """
-    await tx.raw.execute(_FORGET, pool_id, serial_numbers)
-    await tx.raw.execute(_STORE, pool_id, serial_numbers, since)
-    await tx.raw.execute(_COUNT, pool_id, people, since)
+    strangers = {
+        _OF_DEVICES: await strange_devices(tx, pool_id, devices, since=since),
+        _OF_PEOPLE: await strange_people(tx, pool_id, people, since=since),
+    }
+    for of_people, holders in strangers.items():
+        await tx.raw.execute(_FORGET, pool_id, holders, of_people)
+        await tx.raw.execute(_STORE, pool_id, holders, of_people)
+    await tx.raw.execute(_COUNT, pool_id, since)
 
 
-async def adopt(tx: Transaction, pool_id: UUID, serial_numbers: Collection[str]) -> set[str]:
+async def adopt(
+    tx: Transaction, pool_id: UUID, holders: Collection[Holder], client_user_ids: Mapping[UUID, str]
+) -> set[Holder]:
     """Take out those of these targets of a locked pool that are foreign, for they become ours; return them."""
-    return {row["serial_number"] for row in await tx.raw.fetch(_ADOPT, pool_id, serial_numbers)}
+    serial_numbers, user_ids = by_kind(holders)
+    names = {client_user_ids.get(user_id, str(user_id)): user_id for user_id in user_ids}
+    devices = await tx.raw.fetch(_ADOPT, pool_id, serial_numbers, _OF_DEVICES) if serial_numbers else ()
+    people = await tx.raw.fetch(_ADOPT, pool_id, list(names), _OF_PEOPLE) if names else ()
+    return {row["holder"] for row in devices} | {names[row["holder"]] for row in people}

@@ -8,23 +8,27 @@ from uuid import UUID
 
 import asyncpg
 
-from licensing.model import AppleFailure, Intent, IntentKind, Proof
+from licensing.model import Fault, Intent, IntentKind, Proof
+from licensing.store.license_rows import by_kind
 from shared.database import Transaction
 
 _OPEN = """
-SELECT pool_id, kind, id, size FROM intent
+SELECT pool_id, kind, of_people, id, size FROM intent
 WHERE pool_id = ANY ($1::uuid[]) AND joinable AND size < $2 AND sent_at IS NULL ORDER BY id
 """
 _INSERT = """
-INSERT INTO intent (id, pool_id, kind, attempt, joinable, size, work_id, created_at)
-SELECT new.*, $8
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bool[], $6::smallint[], $7::uuid[]) AS new
+INSERT INTO intent (id, pool_id, kind, of_people, attempt, joinable, size, work_id, created_at)
+SELECT new.*, $9
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bool[], $5::smallint[], $6::bool[], $7::smallint[],
+            $8::uuid[]) AS new
 """
 _RESIZE = """
 UPDATE intent SET size = size + new.change FROM unnest($1::uuid[], $2::int[]) AS new (id, change)
 WHERE intent.id = new.id
 """
-_SELECT = "SELECT id, pool_id, kind, attempt, sent_at, event_id, ended_at, failures::text FROM intent"
+_SELECT = (
+    "SELECT id, pool_id, kind, of_people, attempt, sent_at, event_id, ended_at, failures::text FROM intent"
+)
 _READ = f"{_SELECT} WHERE id = $1"
 _ENDED_ONES = f"{_SELECT} WHERE pool_id = $1 AND ended_at IS NOT NULL ORDER BY id"
 _SENT = "UPDATE intent SET sent_at = $2, joinable = false WHERE id = $1"
@@ -44,8 +48,8 @@ DELETE FROM settlement WHERE id IN (
     LIMIT $2)
 """
 _COVERED = """
-SELECT count(DISTINCT serial_number) >= (SELECT size FROM intent WHERE id = $1)
-FROM notification, unnest(covers) AS serial_number WHERE event_id = $2
+SELECT count(DISTINCT holder) >= (SELECT size FROM intent WHERE id = $1)
+FROM notification, unnest(covers) AS holder WHERE event_id = $2
 """
 
 
@@ -56,6 +60,7 @@ class NewIntent:
     intent_id: UUID
     pool_id: UUID
     kind: IntentKind
+    of_people: bool
     attempt: int
     joinable: bool
     size: int
@@ -64,10 +69,10 @@ class NewIntent:
 
 async def with_room(
     tx: Transaction, pool_ids: Sequence[UUID], *, most: int
-) -> list[tuple[UUID, IntentKind, UUID, int]]:
-    """Return unsent requests that may take more members: pool, kind, intent and size."""
+) -> list[tuple[UUID, IntentKind, bool, UUID, int]]:
+    """Return unsent requests that may take more members: pool, kind, whether of people, intent and size."""
     rows = await tx.raw.fetch(_OPEN, pool_ids, most)
-    return [(row[0], IntentKind(row[1]), row[2], row[3]) for row in rows]
+    return [(row[0], IntentKind(row[1]), *tuple(row)[2:]) for row in rows]
 
 
 async def insert(tx: Transaction, intents: Sequence[NewIntent]) -> None:
@@ -77,6 +82,7 @@ async def insert(tx: Transaction, intents: Sequence[NewIntent]) -> None:
         [intent.intent_id for intent in intents],
         [intent.pool_id for intent in intents],
         [str(intent.kind) for intent in intents],
+        [intent.of_people for intent in intents],
         [intent.attempt for intent in intents],
         [intent.joinable for intent in intents],
         [intent.size for intent in intents],
@@ -119,9 +125,12 @@ async def follow(tx: Transaction, intent_id: UUID, event_id: str) -> None:
     await tx.raw.execute(_FOLLOWED, intent_id, event_id)
 
 
-async def mark_ended(tx: Transaction, intent_id: UUID, failures: Sequence[AppleFailure]) -> None:
+async def mark_ended(tx: Transaction, intent_id: UUID, faults: Sequence[Fault]) -> None:
     """From now on a list proves what became of it: its event ended, or its proof time has passed."""
-    text = json.dumps([[failure.number, sorted(failure.serial_numbers)] for failure in failures])
+    parted = [(fault.number, *by_kind(fault.holders)) for fault in faults]
+    text = json.dumps(
+        [[number, sorted(serials), sorted(map(str, people))] for number, serials, people in parted]
+    )
     await tx.raw.execute(_ENDED, intent_id, tx.now, text)
 
 
@@ -146,17 +155,18 @@ async def forget_settled(tx: Transaction, before: datetime, *, limit: int) -> in
 
 
 def _intent(row: asyncpg.Record) -> Intent:
-    failures = tuple(
-        AppleFailure(number, frozenset(serial_numbers))
-        for number, serial_numbers in json.loads(row["failures"] or "[]")
+    faults = tuple(
+        Fault(number, frozenset(serial_numbers) | frozenset(map(UUID, user_ids)))
+        for number, serial_numbers, user_ids in json.loads(row["failures"] or "[]")
     )
     return Intent(
         row["id"],
         row["pool_id"],
         IntentKind(row["kind"]),
+        row["of_people"],
         row["attempt"],
         row["sent_at"],
         row["event_id"],
         row["ended_at"],
-        failures,
+        faults,
     )

@@ -1,56 +1,55 @@
-"""Libraries and their content tokens."""
+"""Libraries: how each stands with Apple, and what was set for it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from licensing.model import Access, ClientConfig
+from licensing.model import ClientConfig, LibrarySettings
+from licensing.store.content_tokens import READ_ONLY
 from shared.database import Transaction
 
-_LOCK_ALL = """
-SELECT id, state, mdm_id, notification_hash, offered_hash FROM library ORDER BY id FOR UPDATE
-"""
+_LOCK_ALL = "SELECT id, state, mdm_id FROM library ORDER BY id FOR UPDATE"
 _UPSERT = """
 INSERT INTO library (id, state, mdm_id, location_name, country, platform, website_url, created_at)
 VALUES ($1, 'claiming', $2, $3, $4, $5, $6, $7)
 ON CONFLICT (id) DO UPDATE SET location_name = excluded.location_name, country = excluded.country,
     platform = excluded.platform, website_url = excluded.website_url
 """
-_REPLACE = "UPDATE content_token SET replaced_at = $2 WHERE library_id = $1 AND replaced_at IS NULL"
-_STORE_ANOTHER = """
-INSERT INTO content_token (id, library_id, sealed, organization_name, expires_at, created_by, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-"""
-_IN_USE = """
-SELECT library.state, library.mdm_id, content_token.id, content_token.sealed
-FROM library JOIN content_token ON content_token.library_id = library.id AND replaced_at IS NULL
-WHERE library.id = $1
-"""
 _OFFER = "UPDATE library SET offered_hash = $2 WHERE id = $1"
 _CLAIMED = """
-UPDATE library SET state = 'active', cause = NULL, error_number = NULL, notified = $2,
-       notification_hash = CASE WHEN $2 THEN offered_hash ELSE notification_hash END,
-       offered_hash = CASE WHEN $2 THEN NULL ELSE offered_hash END
+UPDATE library SET state = 'active', cause = NULL, error_number = NULL, rights = 'full',
+       claimed_at = $3, fenced_id = NULL, fenced_name = NULL, fenced_metadata = NULL, fenced_at = NULL,
+       notified = CASE WHEN $2::bytea IS NULL THEN false ELSE notified OR offered_hash = $2 END,
+       notification_hash = CASE WHEN offered_hash = $2 THEN $2 ELSE notification_hash END,
+       offered_hash = nullif(offered_hash, $2)
 FROM (SELECT id, state FROM library WHERE id = $1 FOR UPDATE) AS former
 WHERE library.id = former.id RETURNING former.state
 """
-_TROUBLE = "UPDATE library SET cause = $2, error_number = $3 WHERE id = $1"
-_EXPIRES = "UPDATE content_token SET expires_at = $2 WHERE library_id = $1 AND replaced_at IS NULL"
-_SUSPEND = """
-UPDATE library SET state = 'suspended', cause = $2, error_number = $3
-WHERE id = $1 AND state <> 'suspended'
-  AND EXISTS (SELECT FROM content_token WHERE content_token.id = $4 AND replaced_at IS NULL) RETURNING id
+_TROUBLE = "UPDATE library SET cause = $2, error_number = $3 WHERE id = $1 AND state <> 'suspended'"
+_SUSPEND = f"""
+UPDATE library SET state = 'suspended', cause = $2, error_number = $3,
+       rights = CASE WHEN $2 = '{READ_ONLY}' THEN 'read_only' ELSE rights END
+WHERE id = $1
 """
 _WANT_ASSETS = "UPDATE library SET assets_wanted = true WHERE id = $1 AND NOT assets_wanted RETURNING id"
 _TAKE_ASSETS = "UPDATE library SET assets_wanted = false WHERE id = $1"
 _ASSETS_READ = "UPDATE library SET assets_read_at = $2 WHERE id = $1"
-_ACTIVE = "SELECT id FROM library WHERE state = 'active' ORDER BY id"
+_ALL = "SELECT id FROM library ORDER BY id"
+_READABLE = f"""
+SELECT id FROM library
+WHERE state IN ('active', 'fenced') OR (state = 'suspended' AND cause = '{READ_ONLY}') ORDER BY id
+"""
 _UNNOTIFIED = """
 SELECT id FROM library WHERE state = 'active' AND NOT notified
   AND NOT EXISTS (SELECT FROM work WHERE kind = $1 AND payload ->> 'library_id' = library.id) ORDER BY id
 """
-_HASHES = "SELECT notification_hash, offered_hash FROM library WHERE id = $1"
+_CHANGE = """
+UPDATE library SET preference = coalesce($2, preference), reclaim = coalesce($3::jsonb, reclaim),
+       repairs = coalesce($4::text[], repairs)
+WHERE id = $1 RETURNING id
+"""
 _RESUME_WORK = """
 UPDATE work SET due_at = $1 WHERE lease IS NULL AND due_at > $1 AND attempts > 0
 """
@@ -63,27 +62,6 @@ class Library:
     library_id: str
     state: str
     mdm_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class TokenInUse:
-    """The sealed content token that speaks for a library now."""
-
-    library_state: str
-    mdm_id: UUID
-    token_id: UUID
-    sealed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class NewToken:
-    """A content token to be stored."""
-
-    token_id: UUID
-    sealed: bytes
-    organization_name: str
-    expires_at: datetime
-    created_by: str
 
 
 async def lock_all(tx: Transaction) -> list[Library]:
@@ -105,51 +83,29 @@ async def upsert(tx: Transaction, config: ClientConfig, mdm_id: UUID) -> None:
     )
 
 
-async def replace_token(tx: Transaction, library_id: str, token: NewToken) -> None:
-    """Let this token speak for the library from now on."""
-    await tx.raw.execute(_REPLACE, library_id, tx.now)
-    await tx.raw.execute(
-        _STORE_ANOTHER,
-        token.token_id,
-        library_id,
-        token.sealed,
-        token.organization_name,
-        token.expires_at,
-        token.created_by,
-        tx.now,
-    )
-
-
-async def in_use(tx: Transaction, library_id: str) -> TokenInUse | None:
-    """Return the token that speaks for a library."""
-    row = await tx.raw.fetchrow(_IN_USE, library_id)
-    return None if row is None else TokenInUse(*row)
-
-
 async def offer(tx: Transaction, library_id: str, secret_hash: bytes) -> None:
     """Accept notifications that show this secret: Apple is about to be told it, and tries it at once."""
     await tx.raw.execute(_OFFER, library_id, secret_hash)
 
 
-async def claimed(
-    tx: Transaction, library_id: str, *, notified: bool, token_expires_at: datetime | None
-) -> str:
-    """Note that Apple took our claim, and our subscription too if `notified`; return the former state."""
-    if token_expires_at is not None:
-        await tx.raw.execute(_EXPIRES, library_id, token_expires_at)
-    former: str = await tx.raw.fetchval(_CLAIMED, library_id, notified)
+async def claimed(tx: Transaction, library_id: str, *, subscribed: bytes | None) -> str:
+    """Note that Apple took our claim; return the former state.
+
+    `subscribed` is the hash of the secret that Apple took with it, None where it took no subscription. Where
+    another one was offered since, Apple has that one: whoever offered it notes it.
+    """
+    former: str = await tx.raw.fetchval(_CLAIMED, library_id, subscribed, tx.now)
     return former
 
 
 async def note_trouble(tx: Transaction, library_id: str, cause: str, error_number: int | None) -> None:
-    """Say why the claim is not through yet, or not all of it."""
+    """Say why the claim is not through yet, or not all of it; why a library is suspended says more."""
     await tx.raw.execute(_TROUBLE, library_id, cause, error_number)
 
 
-async def suspend(tx: Transaction, access: Access, cause: str, error_number: int) -> bool:
-    """Stop all that is sent for a library, if this is its content token still; return whether it was not stopped."""
-    suspended = await tx.raw.fetchval(_SUSPEND, access.library_id, cause, error_number, access.token_id)
-    return suspended is not None
+async def suspend(tx: Transaction, library_id: str, cause: str, error_number: int) -> None:
+    """Stop what is sent for a library."""
+    await tx.raw.execute(_SUSPEND, library_id, cause, error_number)
 
 
 async def want_assets(tx: Transaction, library_id: str) -> bool:
@@ -167,20 +123,26 @@ async def assets_read(tx: Transaction, library_id: str, began: datetime) -> None
     await tx.raw.execute(_ASSETS_READ, library_id, began)
 
 
-async def active(tx: Transaction) -> Sequence[str]:
-    """Return the libraries that are worked for."""
-    return [row["id"] for row in await tx.raw.fetch(_ACTIVE)]
+async def every(tx: Transaction) -> Sequence[str]:
+    """Return all libraries."""
+    return [row["id"] for row in await tx.raw.fetch(_ALL)]
+
+
+async def readable(tx: Transaction) -> Sequence[str]:
+    """Return the libraries that Apple lets us read: all but those whose content token it refuses."""
+    return [row["id"] for row in await tx.raw.fetch(_READABLE)]
+
+
+async def change(tx: Transaction, library_id: str, settings: LibrarySettings) -> bool:
+    """Store the settings that were said; return whether there is such a library."""
+    reclaim = None if settings.reclaim is None else json.dumps(settings.reclaim)
+    repairs = None if settings.repairs is None else sorted(settings.repairs)
+    return await tx.raw.fetchval(_CHANGE, library_id, settings.preference, reclaim, repairs) is not None
 
 
 async def unnotified(tx: Transaction, *, errand: str) -> Sequence[str]:
     """Return the libraries whose notifications do not reach us, and for which no such errand is waiting."""
     return [row["id"] for row in await tx.raw.fetch(_UNNOTIFIED, errand)]
-
-
-async def secret_hashes(tx: Transaction, library_id: str) -> list[bytes]:
-    """Return the hashes of the secrets that Apple may show for a library."""
-    row = await tx.raw.fetchrow(_HASHES, library_id)
-    return [] if row is None else [value for value in row if value is not None]
 
 
 async def resume_work(tx: Transaction) -> None:

@@ -1,94 +1,75 @@
-"""Licences: whole sets in and out. Whoever writes one holds its pool's row (store.pools)."""
+"""Licences: whole sets, found by what they are part of. Whoever writes one holds its pool's row (store.pools)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
-from licensing.model import HOLDING, STORED, Ask, License, State
+from licensing.model import HOLDING, Ask, Holder, License, State
+from licensing.store.license_rows import SELECT, by_kind, to_license
 from shared.database import Transaction
-from shared.events.words import Held, Refusal
 
-_LIVING = "('waitlisted', 'reserved', 'assigned', 'releasing')"
-_STATE = """
-CASE WHEN intent.sent_at IS NULL THEN license.state
-     WHEN license.state = 'reserved' THEN 'associating'
-     WHEN intent.kind = 'associate' THEN 'withdrawing'
-     ELSE 'disassociating' END
-"""
-_COLUMNS = f"""
-license.entitlement_id, license.pool_id, license.asset_id, license.serial_number, license.version,
-{_STATE}, license.correlation_id, license.priority, license.arrival, license.no_wait, license.intent_id,
-license.held, license.refusal, license.error_number
-"""
-_SELECT = f"SELECT {_COLUMNS} FROM license LEFT JOIN intent ON intent.id = license.intent_id"
-_KNOWN = f"""
-{_SELECT} WHERE license.entitlement_id = ANY ($1::uuid[])
+_LIVING = "('waitlisted', 'awaiting_acceptance', 'reserved', 'assigned', 'releasing')"
+# OFFSET 0 has each looked up by its index: a plan made while the table was small would compare all with all.
+_OF_TARGETS = f"""
+SELECT life.* FROM unnest($1::uuid[]) AS asked (id), LATERAL (
+    {SELECT} WHERE license.entitlement_id = asked.id OFFSET 0) AS life
 UNION
-{_SELECT} WHERE license.serial_number = ANY ($2::text[]) AND license.pool_id = ANY ($3::uuid[])
-            AND license.state IN {_LIVING}
+SELECT life.* FROM unnest($2::text[]) AS asked (id), LATERAL (
+    {SELECT} WHERE license.serial_number = asked.id AND license.asset_id = ANY ($3::uuid[])
+               AND license.state IN {_LIVING} OFFSET 0) AS life
 """
-_OF_INTENT = f"{_SELECT} WHERE license.intent_id = $1 ORDER BY license.arrival, license.entitlement_id"
-_SERIAL_NUMBERS = "SELECT serial_number FROM license WHERE intent_id = ANY ($1::uuid[])"
-_FIRST_WAITING = f"""
-SELECT {_COLUMNS},
-       EXISTS (SELECT FROM license AS other
-               WHERE other.pool_id = license.pool_id AND other.serial_number = license.serial_number
-                 AND other.intent_id IS NOT NULL) AS busy
-FROM license LEFT JOIN intent ON intent.id = license.intent_id
-WHERE license.pool_id = $1 AND license.state = 'waitlisted'
-ORDER BY license.priority DESC, license.arrival LIMIT $2
+_OF_PEOPLE = f"""
+SELECT life.* FROM unnest($1::uuid[]) AS asked (id), LATERAL (
+    {SELECT} WHERE license.user_id = asked.id AND license.asset_id = ANY ($2::uuid[])
+               AND license.state IN {_LIVING} OFFSET 0) AS life
 """
-_WAITING_FOREIGN = f"""
-{_SELECT} WHERE license.pool_id = $1 AND license.state = 'waitlisted'
-            AND EXISTS (SELECT FROM foreign_assignment AS stranger
-                        WHERE (stranger.pool_id, stranger.serial_number)
-                            = (license.pool_id, license.serial_number))
-"""
+_BY_ENTITLEMENT = f"{SELECT} WHERE license.entitlement_id = ANY ($1::uuid[])"
+_OF_INTENT = f"{SELECT} WHERE license.intent_id = $1 ORDER BY license.arrival, license.entitlement_id"
+_HOLDERS = "SELECT serial_number, user_id FROM license WHERE intent_id = ANY ($1::uuid[])"
 _WAITING_FOR_OUTCOME = f"""
-{_SELECT} WHERE license.serial_number = ANY ($2::text[]) AND license.pool_id = $1
-            AND license.state IN ('waitlisted', 'reserved') AND license.intent_id IS NULL
+{SELECT} WHERE license.asset_id = (SELECT asset_id FROM pool WHERE id = $1)
+            AND license.state IN ('waitlisted', 'awaiting_acceptance', 'reserved') AND license.intent_id IS NULL
+            AND (license.serial_number = ANY ($2::text[]) OR license.user_id = ANY ($3::uuid[]))
 """
-_ARRAYS = """
-unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::uuid[], $8::int[],
-       $9::bigint[], $10::bool[], $11::uuid[], $12::text[], $13::text[], $14::int[])
-AS new (entitlement_id, pool_id, asset_id, serial_number, version, state, correlation_id, priority, arrival,
-        no_wait, intent_id, held, refusal, error_number)
+_UNSENT = f"""
+{SELECT} WHERE license.pool_id = $1 AND license.state IN ('reserved', 'awaiting_acceptance')
+            AND intent.sent_at IS NULL
+ORDER BY license.arrival DESC LIMIT $2
 """
-_INSERT = f"""
-INSERT INTO license (entitlement_id, pool_id, asset_id, serial_number, version, state, correlation_id,
-                     priority, arrival, no_wait, intent_id, held, refusal, error_number, changed_at)
-SELECT new.*, $15 FROM {_ARRAYS}
+_OF_HOLDERS = f"""
+{SELECT} JOIN pool ON pool.id = license.pool_id
+WHERE pool.library_id = $1 AND license.user_id = ANY ($2::uuid[]) AND license.state = $3
 """
-_UPDATE = f"""
-UPDATE license SET version = new.version, state = new.state, correlation_id = new.correlation_id,
-       priority = new.priority, no_wait = new.no_wait, intent_id = new.intent_id, held = new.held,
-       refusal = new.refusal, error_number = new.error_number, changed_at = $15,
-       -- The request that it leaves is the proof of what became of it, where that is settled by now.
-       settlement_id = coalesce((SELECT id FROM settlement WHERE id = license.intent_id), settlement_id)
-FROM {_ARRAYS} WHERE license.entitlement_id = new.entitlement_id
+_LEAVING = f"""
+{SELECT} WHERE license.user_id = ANY ($1::uuid[]) AND license.state = 'releasing' AND intent.sent_at IS NOT NULL
 """
-_LOWER = """
-SELECT asked.pool_id, asked.priority, count(license.entitlement_id)
-FROM unnest($1::uuid[], $2::int[]) AS asked (pool_id, priority)
-LEFT JOIN license ON license.pool_id = asked.pool_id AND license.state = 'waitlisted'
-                 AND license.priority < asked.priority
-GROUP BY asked.pool_id, asked.priority
+_POOLS_OF_PEOPLE = f"""
+SELECT DISTINCT pool.id FROM license JOIN pool ON pool.asset_id = license.asset_id
+WHERE license.user_id = ANY ($1::uuid[]) AND license.state IN {_LIVING}
 """
-_POSITIONS = """
-SELECT entitlement_id, position
-FROM (SELECT entitlement_id,
-             row_number() OVER (PARTITION BY pool_id ORDER BY priority DESC, arrival) AS position
-      FROM license WHERE state = 'waitlisted' AND pool_id = ANY ($2::uuid[])) AS waitlist
-WHERE entitlement_id = ANY ($1::uuid[])
+_DUE_FOR_RELEASE = f"""
+{SELECT} WHERE license.pool_id = ANY ($1::uuid[]) AND license.state = 'releasing' AND license.intent_id IS NULL
+            AND license.release_at <= $2
+"""
+_POOLS_WITH_DUE = """
+SELECT DISTINCT pool_id FROM license
+WHERE state = 'releasing' AND intent_id IS NULL AND release_at <= $1 LIMIT $2
+"""
+_SPENT = f"""
+{SELECT} JOIN pool ON pool.id = license.pool_id
+          JOIN apple_user ON (apple_user.library_id, apple_user.user_id) = (pool.library_id, license.user_id)
+WHERE license.pool_id = $1 AND license.state = 'assigned' AND apple_user.state = 'retired'
+ORDER BY license.arrival
+LIMIT greatest(0, (SELECT retired FROM pool WHERE id = $1)
+                  - (SELECT count(*) FROM license WHERE pool_id = $1 AND state = 'spent'))
 """
 _FORGET = """
 DELETE FROM license WHERE entitlement_id IN (
-    SELECT entitlement_id FROM license WHERE state IN ('released', 'refused') AND changed_at < $1
+    SELECT entitlement_id FROM license WHERE state IN ('released', 'refused', 'failed', 'lost') AND changed_at < $1
     LIMIT $2 FOR UPDATE SKIP LOCKED)
 """
+_IN_THE_WAY = HOLDING - {State.DISASSOCIATING} | {State.WAITLISTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,110 +77,92 @@ class Known:
     """What the ledger knows when asks arrive: their own lives, and other living ones of their targets."""
 
     lives: Mapping[UUID, License]
-    in_the_way: Mapping[tuple[UUID, str], License]
-    """By asset and serial number; what has left for Apple to be released is not in the way."""
+    in_the_way: Mapping[tuple[UUID, Holder], License]
+    """By asset and holder; what has left for Apple to be released is not in the way."""
     leaving: Sequence[License]
     """Those that have."""
 
 
-@dataclass(slots=True)
-class Rows:
-    """Licences to be written, column by column: a set is never taken apart into one statement per row."""
-
-    columns: tuple[list[object], ...] = field(default_factory=lambda: tuple([] for _ in range(14)))
-
-    def __len__(self) -> int:
-        return len(self.columns[0])
-
-    def extend(
-        self,
-        targets: Sequence[Ask | License],
-        *,
-        pool_id: UUID | None,
-        state: State,
-        arrivals: Sequence[int],
-        intent_ids: Sequence[UUID | None],
-        outcome: tuple[Held | None, Refusal | None, int | None],
-    ) -> None:
-        """Add targets that all come to one state. `outcome` is held, refusal and Apple's error number."""
-        many = len(targets)
-        values: tuple[Sequence[object], ...] = (
-            [target.entitlement_id for target in targets],
-            [pool_id] * many,
-            [target.asset_id for target in targets],
-            [target.serial_number for target in targets],
-            [target.version for target in targets],
-            [str(STORED.get(state, state))] * many,
-            [target.correlation_id for target in targets],
-            [target.priority for target in targets],
-            arrivals,
-            [target.no_wait for target in targets],
-            intent_ids,
-            *([value] * many for value in outcome),
-        )
-        for column, added in zip(self.columns, values, strict=True):
-            column.extend(added)
-
-
-async def known(tx: Transaction, asks: Sequence[Ask], pool_ids: Sequence[UUID]) -> Known:
+async def known(tx: Transaction, asks: Sequence[Ask]) -> Known:
     """Return what is known about these asks. The pools of their assets are locked."""
-    rows = await tx.raw.fetch(
-        _KNOWN, [ask.entitlement_id for ask in asks], [ask.serial_number for ask in asks], pool_ids
-    )
-    asked = {ask.entitlement_id for ask in asks} if rows else frozenset[UUID]()
-    found = [_license(row) for row in rows]
+    asset_ids = list({ask.asset_id for ask in asks})
+    serial_numbers, user_ids = by_kind([ask.holder for ask in asks])
+    rows = await tx.raw.fetch(_OF_TARGETS, [ask.entitlement_id for ask in asks], serial_numbers, asset_ids)
+    if user_ids:
+        rows += await tx.raw.fetch(_OF_PEOPLE, user_ids, asset_ids)
+    if not rows:
+        return Known({}, {}, ())
+    asked = {ask.entitlement_id for ask in asks}
+    found = {each.entitlement_id: each for each in map(to_license, rows)}
+    others = [
+        each for each in found.values() if each.entitlement_id not in asked and each.pool_id is not None
+    ]
     return Known(
-        {each.entitlement_id: each for each in found if each.entitlement_id in asked},
-        {
-            (each.asset_id, each.serial_number): each
-            for each in found
-            if each.entitlement_id not in asked and each.pool_id is not None and each.state in _IN_THE_WAY
-        },
-        [each for each in found if each.state is State.DISASSOCIATING],
+        {entitlement_id: each for entitlement_id, each in found.items() if entitlement_id in asked},
+        {(each.asset_id, each.holder): each for each in others if each.state in _IN_THE_WAY},
+        [each for each in found.values() if each.state is State.DISASSOCIATING],
     )
+
+
+async def by_entitlement(tx: Transaction, entitlement_ids: Collection[UUID]) -> list[License]:
+    """Return these lives."""
+    return [to_license(row) for row in await tx.raw.fetch(_BY_ENTITLEMENT, list(entitlement_ids))]
 
 
 async def of_intent(tx: Transaction, intent_id: UUID) -> list[License]:
     """Return the members of a request to Apple, in the order of arrival."""
-    return [_license(row) for row in await tx.raw.fetch(_OF_INTENT, intent_id)]
+    return [to_license(row) for row in await tx.raw.fetch(_OF_INTENT, intent_id)]
 
 
-async def serial_numbers(tx: Transaction, intent_ids: Collection[UUID]) -> set[str]:
-    """Return the targets of these requests."""
-    return {row["serial_number"] for row in await tx.raw.fetch(_SERIAL_NUMBERS, list(intent_ids))}
+async def holders(tx: Transaction, intent_ids: Collection[UUID]) -> set[Holder]:
+    """Return whose licences these requests are about."""
+    return {row[0] or row[1] for row in await tx.raw.fetch(_HOLDERS, list(intent_ids))}
 
 
-async def first_waiting(tx: Transaction, pool_id: UUID, limit: int) -> tuple[list[License], set[str]]:
-    """Return who is first in the waitlist, and the serial numbers among them that another request is about."""
-    rows = await tx.raw.fetch(_FIRST_WAITING, pool_id, limit)
-    return (
-        [_license(tuple(row)[:-1]) for row in rows],
-        {row["serial_number"] for row in rows if row["busy"]},
-    )
-
-
-async def waiting_foreign(tx: Transaction, pool_id: UUID) -> list[License]:
-    """Return who waits in a pool though a foreign licence of it is theirs."""
-    return [_license(row) for row in await tx.raw.fetch(_WAITING_FOREIGN, pool_id)]
-
-
-async def waiting_for_outcome(
-    tx: Transaction, pool_id: UUID, serial_numbers: Collection[str]
-) -> list[License]:
-    """Return the later lives of these targets, whose former ones are part of a request to Apple."""
-    if not serial_numbers:
+async def waiting_for_outcome(tx: Transaction, pool_id: UUID, holders: Collection[Holder]) -> list[License]:
+    """Return the later lives of these, whose former ones are part of a request to Apple."""
+    if not holders:
         return []
-    return [_license(row) for row in await tx.raw.fetch(_WAITING_FOR_OUTCOME, pool_id, list(serial_numbers))]
+    return [to_license(row) for row in await tx.raw.fetch(_WAITING_FOR_OUTCOME, pool_id, *by_kind(holders))]
 
 
-async def insert(tx: Transaction, rows: Rows) -> None:
-    """Store new lives."""
-    await tx.raw.execute(_INSERT, *rows.columns, tx.now)
+async def unsent(tx: Transaction, pool_id: UUID, limit: int) -> list[License]:
+    """Return reservations of a pool that have not left for Apple, the latest first."""
+    return [to_license(row) for row in await tx.raw.fetch(_UNSENT, pool_id, limit)]
 
 
-async def update(tx: Transaction, rows: Rows) -> None:
-    """Write changed lives back."""
-    await tx.raw.execute(_UPDATE, *rows.columns, tx.now)
+async def of_people(
+    tx: Transaction, library_id: str, user_ids: Collection[UUID], state: State
+) -> list[License]:
+    """Return the licences of these people in a library that are in this (stored) state."""
+    return [
+        to_license(row) for row in await tx.raw.fetch(_OF_HOLDERS, library_id, list(user_ids), str(state))
+    ]
+
+
+async def leaving(tx: Transaction, user_ids: Collection[UUID]) -> list[License]:
+    """Return the licences of these people that have left for Apple to be released."""
+    return [to_license(row) for row in await tx.raw.fetch(_LEAVING, list(user_ids))]
+
+
+async def pools_of_people(tx: Transaction, user_ids: Collection[UUID]) -> list[UUID]:
+    """Return the pools in which these people hold a licence, or wait for one."""
+    return [row["id"] for row in await tx.raw.fetch(_POOLS_OF_PEOPLE, list(user_ids))]
+
+
+async def due_for_release(tx: Transaction, pool_ids: Collection[UUID]) -> list[License]:
+    """Return the licences of these locked pools whose grace has passed."""
+    return [to_license(row) for row in await tx.raw.fetch(_DUE_FOR_RELEASE, list(pool_ids), tx.now)]
+
+
+async def pools_with_due(tx: Transaction, *, limit: int) -> list[UUID]:
+    """Return pools of which a licence's grace has passed."""
+    return [row["pool_id"] for row in await tx.raw.fetch(_POOLS_WITH_DUE, tx.now, limit)]
+
+
+async def spent(tx: Transaction, pool_id: UUID) -> list[License]:
+    """Return licences of a locked pool that Apple's last reading counts as retired with their Apple users."""
+    return [to_license(row) for row in await tx.raw.fetch(_SPENT, pool_id)]
 
 
 async def forget_ended(tx: Transaction, before: datetime, *, limit: int) -> int:
@@ -208,30 +171,3 @@ async def forget_ended(tx: Transaction, before: datetime, *, limit: int) -> int:
     Ended lives hold nothing and nobody counts them; a writer that meets one waits for us, we for none.
     """
     return int((await tx.raw.execute(_FORGET, before, limit)).split()[-1])
-
-
-async def waiting_below(
-    tx: Transaction, places: Sequence[tuple[UUID, int]]
-) -> Mapping[tuple[UUID, int], int]:
-    """Return for each (pool, priority) how many wait in the pool with a lower priority."""
-    rows = await tx.raw.fetch(_LOWER, [pool for pool, _ in places], [priority for _, priority in places])
-    return {(row[0], row[1]): row[2] for row in rows}
-
-
-async def positions(
-    tx: Transaction, entitlement_ids: Collection[UUID], pool_ids: Collection[UUID]
-) -> Mapping[UUID, int]:
-    """Return the present places of waiters, counted from 1. Reads the whole waitlist of each pool."""
-    rows = await tx.raw.fetch(_POSITIONS, list(entitlement_ids), list(pool_ids))
-    return {row["entitlement_id"]: row["position"] for row in rows}
-
-
-_IN_THE_WAY = HOLDING - {State.DISASSOCIATING} | {State.WAITLISTED}
-
-
-def _license(row: asyncpg.Record | tuple[object, ...]) -> License:
-    values = list(row)
-    values[5] = State(values[5])
-    values[11] = None if values[11] is None else Held(values[11])
-    values[12] = None if values[12] is None else Refusal(values[12])
-    return License(*values)

@@ -5,7 +5,9 @@ licence needs no lock of its own, nobody ever waits for one while holding a pool
 lock is what is true until the commit.
 """
 
+import json
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import asyncpg
@@ -16,13 +18,19 @@ from shared.locks import Rung
 
 _COLUMNS = """
 SELECT pool.id, pool.asset_id, pool.library_id, asset.adam_id, asset.pricing_param, asset.device_assignable,
-       asset.revocable, library.state = 'suspended',
+       asset.revocable, library.state IN ('suspended', 'fenced'),
        CASE WHEN pool.unlimited THEN NULL ELSE pool.total - pool.retired - pool.foreign_count END,
-       pool.held, pool.waiting, pool.arrival, pool.foreign_count
+       pool.held, pool.waiting, pool.arrival, pool.foreign_count, NOT pool.preferred, library.preference,
+       library.reclaim::text
 FROM pool JOIN asset ON asset.id = pool.asset_id JOIN library ON library.id = pool.library_id
 """
 _OF_ASSETS = _COLUMNS + "WHERE pool.asset_id = ANY ($1::uuid[]) ORDER BY pool.id FOR UPDATE OF pool"
-_BY_ID = _COLUMNS + "WHERE pool.id = ANY ($1::uuid[]) ORDER BY pool.id FOR UPDATE OF pool"
+_WITH_SISTERS = (
+    _COLUMNS
+    + """
+WHERE pool.asset_id IN (SELECT asset_id FROM pool WHERE id = ANY ($1::uuid[])) ORDER BY pool.id FOR UPDATE OF pool
+"""
+)
 _READ = _COLUMNS + "WHERE pool.id = $1"
 _SAVE = """
 UPDATE pool SET held = new.held, waiting = new.waiting, arrival = new.arrival, untold = true
@@ -32,10 +40,19 @@ WHERE pool.id = new.id
 _WANT_LISTS = """
 UPDATE pool SET list_wanted = true WHERE id = ANY ($1::uuid[]) AND NOT list_wanted RETURNING id
 """
+_PREFER = """
+UPDATE pool SET preferred = (library_id = $2) WHERE asset_id = $1 AND preferred <> (library_id = $2)
+"""
 _TAKE_LIST = "UPDATE pool SET list_wanted = false WHERE id = $1"
 _IDLE = """
-SELECT id FROM pool
-WHERE waiting > 0 AND (unlimited OR held < total - retired - foreign_count)
+SELECT id FROM pool AS queue
+WHERE waiting > 0 AND EXISTS (
+    SELECT FROM pool AS sister
+    WHERE sister.asset_id = queue.asset_id
+      AND (sister.unlimited OR sister.held < sister.total - sister.retired - sister.foreign_count)
+      AND EXISTS (SELECT FROM license
+                  WHERE license.pool_id = queue.id AND license.state = 'waitlisted'
+                    AND (license.library_id IS NULL OR license.library_id = sister.library_id)))
 ORDER BY random() LIMIT $1
 """
 
@@ -47,9 +64,9 @@ async def lock_of_assets(tx: Transaction, asset_ids: Collection[UUID]) -> list[P
 
 
 async def lock(tx: Transaction, pool_ids: Collection[UUID]) -> list[Pool]:
-    """Lock these pools, in id order."""
+    """Lock these pools and all others of their assets, in id order: a waiter of one may be served by another."""
     tx.reach(Rung.POOLS)
-    return [_pool(row) for row in await tx.raw.fetch(_BY_ID, list(pool_ids))]
+    return [_pool(row) for row in await tx.raw.fetch(_WITH_SISTERS, list(pool_ids))]
 
 
 async def read(tx: Transaction, pool_id: UUID) -> Pool | None:
@@ -74,15 +91,21 @@ async def want_lists(tx: Transaction, pool_ids: Collection[UUID]) -> list[UUID]:
     return [row["id"] for row in await tx.raw.fetch(_WANT_LISTS, pool_ids)]
 
 
+async def prefer(tx: Transaction, asset_id: UUID, library_id: str) -> None:
+    """Make this the default library of an asset whose pools are locked."""
+    await tx.raw.execute(_PREFER, asset_id, library_id)
+
+
 async def take_list(tx: Transaction, pool_id: UUID) -> None:
     """Note that the list of a locked pool is being read: whoever wants it from now on wants a later one."""
     await tx.raw.execute(_TAKE_LIST, pool_id)
 
 
 async def idle_beside_waiters(tx: Transaction, *, limit: int) -> list[UUID]:
-    """Return pools that have a free licence beside somebody who waits, each as likely as another."""
+    """Return pools in which somebody waits beside a free licence, or one of a sister; each as likely as another."""
     return [row["id"] for row in await tx.raw.fetch(_IDLE, limit)]
 
 
 def _pool(row: asyncpg.Record) -> Pool:
-    return Pool(*row)
+    *values, not_preferred, preference, grace = row
+    return replace(Pool(*values), rank=(not_preferred, preference), grace=json.loads(grace))

@@ -9,10 +9,16 @@ library = sa.Table(
     "library",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),  # Apple's uId
-    sa.Column("state", sa.Text, nullable=False),  # claiming, active, suspended
+    sa.Column("state", sa.Text, nullable=False),  # claiming, active, suspended, fenced
     sa.Column("cause", sa.Text),  # why it is suspended or cannot be claimed, as a slug
     sa.Column("error_number", sa.Integer),
+    sa.Column("rights", sa.Text, nullable=False, server_default="unknown"),  # of its content token
     sa.Column("mdm_id", sa.Uuid, nullable=False),  # mdmInfo.id: per installation and library
+    sa.Column("claimed_at", TIME),  # when Apple last took our claim: from then on mdmInfo must name us
+    sa.Column("fenced_id", sa.Text),  # mdmInfo as another service left it; null where it was emptied
+    sa.Column("fenced_name", sa.Text),
+    sa.Column("fenced_metadata", sa.Text),
+    sa.Column("fenced_at", TIME),
     sa.Column("location_name", sa.Text, nullable=False),
     sa.Column("country", sa.Text, nullable=False),
     sa.Column("platform", sa.Text, nullable=False),
@@ -22,9 +28,19 @@ library = sa.Table(
     sa.Column("notified", sa.Boolean, nullable=False, server_default=sa.false()),  # Apple reaches us
     sa.Column("assets_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("assets_read_at", TIME),
+    sa.Column("check_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("checked_at", TIME),  # when client/config was last compared with what we expect of it
     sa.Column("next_request_at", TIME),  # the request budget: when the next one may leave
+    sa.Column("preference", sa.Integer, nullable=False, server_default="0"),  # the lowest is asked first
+    sa.Column(
+        "reclaim", pg.JSONB, nullable=False, server_default="{}"
+    ),  # reason of a revoke: grace in seconds
+    sa.Column(
+        "repairs", pg.ARRAY(sa.Text), nullable=False, server_default="{}"
+    ),  # applied without a question
     sa.Column("created_at", TIME, nullable=False),
-    sa.CheckConstraint("state IN ('claiming', 'active', 'suspended')", name="library_state"),
+    sa.CheckConstraint("state IN ('claiming', 'active', 'suspended', 'fenced')", name="library_state"),
+    sa.CheckConstraint("rights IN ('unknown', 'read_only', 'full')", name="library_rights"),
 )
 
 content_token = sa.Table(
@@ -36,6 +52,7 @@ content_token = sa.Table(
     sa.Column("organization_name", sa.Text, nullable=False),
     sa.Column("expires_at", TIME, nullable=False),
     sa.Column("replaced_at", TIME),  # by a newer token of the same library
+    sa.Column("told_rung", sa.SmallInteger),  # the lowest rung of the expiry ladder that was told
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("created_at", TIME, nullable=False),
     sa.Index(

@@ -30,6 +30,7 @@ pool = sa.Table(
     sa.Column("waiting", sa.Integer, nullable=False, server_default="0"),
     sa.Column("arrival", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("foreign_count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("preferred", sa.Boolean, nullable=False, server_default=sa.false()),  # the asset's default
     # Apple's reading, kept beside it.
     sa.Column("unlimited", sa.Boolean, nullable=False),
     sa.Column("total", sa.Integer, nullable=False),
@@ -47,8 +48,10 @@ pool = sa.Table(
 )
 
 foreign_assignment = sa.Table(
-    "foreign_assignment",  # devices that hold a licence at Apple and have no row here: another hand gave it
+    "foreign_assignment",  # who holds a licence at Apple and has no row here: another hand gave it
     metadata,
     sa.Column("pool_id", sa.Uuid, sa.ForeignKey("pool.id"), primary_key=True),
-    sa.Column("serial_number", sa.Text, primary_key=True),
+    # A serial number; a person's user id, where we know whose client user id it is; else that as it is.
+    sa.Column("holder", sa.Text, primary_key=True),
+    sa.Column("of_people", sa.Boolean, primary_key=True),
 )

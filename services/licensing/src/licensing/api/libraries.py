@@ -1,0 +1,64 @@
+"""/v1/libraries: how each library stands with Apple, what is set for it, and taking one over."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from licensing import queries
+from licensing.handlers import change_settings, take_over
+from licensing.schemas import LibraryBody, LibraryChange
+from shared.auth import requires
+from shared.database import Database
+from shared.errors import NotFound
+from shared.web import CorrelationId, Page
+
+LibraryId = Annotated[str, Path(max_length=64, pattern="^[!-~]+$")]
+
+
+def router(database: Database) -> APIRouter:
+    """Return the routes about libraries."""
+    routes = APIRouter(prefix="/v1/libraries", tags=["libraries"])
+
+    @routes.get(
+        "",
+        summary="List libraries, the one asked first at the head",
+        dependencies=[requires("licenses:read")],
+    )
+    async def list_libraries() -> Page[LibraryBody]:
+        """Return all libraries; there are few."""
+        rows = await queries.list_libraries(database)
+        return Page(items=[LibraryBody.of(row) for row in rows])
+
+    @routes.get("/{library_id}", summary="One library", dependencies=[requires("licenses:read")])
+    async def read_library(library_id: LibraryId) -> LibraryBody:
+        """Return how a library stands; where another service claims it, its name."""
+        row = await queries.find_library(database, library_id)
+        if row is None:
+            raise NotFound("unknown_library", "there is no library by this id")
+        return LibraryBody.of(row)
+
+    @routes.patch(
+        "/{library_id}", summary="Change a library's settings", dependencies=[requires("licenses:admin")]
+    )
+    async def change_library(library_id: LibraryId, body: LibraryChange) -> LibraryBody:
+        """Set what is said, for all decisions from now on, and return the library."""
+        async with database.transaction() as tx:
+            await change_settings(tx, library_id, body.settings())
+            return LibraryBody.of(await queries.library_in(tx, library_id))
+
+    @routes.post(
+        "/{library_id}/takeover",
+        status_code=202,
+        summary="Take a library over from another service",
+        dependencies=[requires("licenses:admin")],
+    )
+    async def take_library_over(library_id: LibraryId, correlation_id: CorrelationId) -> LibraryBody:
+        """Claim the library soon, whoever claims it now; its work goes on once Apple took the claim.
+
+        409 where no other service was seen to claim it, or Apple refuses its content token.
+        """
+        async with database.transaction() as tx:
+            await take_over(tx, library_id, correlation_id)
+            return LibraryBody.of(await queries.library_in(tx, library_id))
+
+    return routes
