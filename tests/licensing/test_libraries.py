@@ -94,6 +94,20 @@ async def test_two_tokens_of_one_library_never_double_a_pool(
     assert sorted(states) == ["active", "replaced"]
 
 
+async def test_an_upload_that_is_repeated_is_answered_as_before_whatever_became_of_the_token(
+    school: Office, admin: AppleAdmin, call: Call
+) -> None:
+    text = await another_token(admin, await school.library())
+    said: dict[str, Any] = {"json": {"content_token": text}, "headers": {"Idempotency-Key": "once"}}
+    first = await call("POST", TOKENS, **said)
+    assert first.status_code == 201
+    await admin.revoke_tokens()
+    again = await call("POST", TOKENS, **said)
+    assert (again.status_code, again.json()) == (201, first.json())
+    without_key = await call("POST", TOKENS, json={"content_token": text})
+    assert without_key.status_code == 422
+
+
 async def test_a_renewal_of_another_library_is_refused_and_nothing_is_stored(
     school: Office, admin: AppleAdmin, call: Call
 ) -> None:

@@ -3,7 +3,7 @@
 from shared.web.app import build_app, keeps_serving, open_routes
 from shared.web.body_limit import takes
 from shared.web.health import Health, operations_app
-from shared.web.idempotency import Answer, IdempotencyKey, answer_once, forget_old_answers
+from shared.web.idempotency import Answer, IdempotencyKey, answer_once, first_answer, forget_old_answers
 from shared.web.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from shared.web.thread import CorrelationId
 
@@ -19,6 +19,7 @@ __all__ = [
     "build_app",
     "decode_cursor",
     "encode_cursor",
+    "first_answer",
     "forget_old_answers",
     "keeps_serving",
     "open_routes",

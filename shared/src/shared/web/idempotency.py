@@ -67,7 +67,7 @@ async def answer_once(
     async with database.transaction() as tx:
         if key is None:
             return _response(await work(tx))
-        call = _Call(f"{caller.issuer} {caller.subject}", route, key, hashlib.sha256(body).digest())
+        call = _call(caller, route, key, body)
         if known := await _known(tx, call):
             return known
         answer = await work(tx)
@@ -76,10 +76,27 @@ async def answer_once(
         return response
 
 
+async def first_answer(
+    database: Database, *, caller: Caller, route: str, key: str | None, body: bytes
+) -> JSONResponse | None:
+    """Return what such a call was answered before, None where it was not; raises as `answer_once` does.
+
+    For a route that asks somebody outside before its transaction: a repeat must not depend on their answer.
+    """
+    if key is None:
+        return None
+    async with database.transaction() as tx:
+        return await _known(tx, _call(caller, route, key, body))
+
+
 async def forget_old_answers(tx: Transaction) -> int:
     """Delete the answers that are older than a day; return how many."""
     status: str = await tx.raw.execute("DELETE FROM idempotency WHERE created_at < $1", tx.now - KEPT)
     return int(status.rpartition(" ")[2])
+
+
+def _call(caller: Caller, route: str, key: str, body: bytes) -> _Call:
+    return _Call(f"{caller.issuer} {caller.subject}", route, key, hashlib.sha256(body).digest())
 
 
 async def _known(tx: Transaction, call: _Call) -> JSONResponse | None:

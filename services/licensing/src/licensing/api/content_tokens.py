@@ -3,17 +3,29 @@
 from typing import Annotated, Protocol
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
 from licensing import queries
 from licensing.handlers import Sealer, Upload, install_token
 from licensing.model import ExaminedToken
-from licensing.schemas import ContentTokenBody, NewContentToken
+from licensing.queries import ContentTokenFilter
+from licensing.schemas import ContentTokenBody, ContentTokenState, NewContentToken
 from shared.auth import Caller, requires
 from shared.database import Database, Transaction
 from shared.errors import NotFound
-from shared.web import Answer, CorrelationId, IdempotencyKey, Page, answer_once
+from shared.web import (
+    Answer,
+    CorrelationId,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    Page,
+    answer_once,
+    decode_cursor,
+    encode_cursor,
+    first_answer,
+)
 
 
 class Examiner(Protocol):
@@ -27,7 +39,12 @@ class Examiner(Protocol):
 def router(database: Database, apple: Examiner, sealer: Sealer) -> APIRouter:
     """Return the routes about content tokens."""
     routes = APIRouter(prefix="/v1/content-tokens", tags=["content tokens"])
+    _add_upload(routes, database, apple, sealer)
+    _add_reads(routes, database)
+    return routes
 
+
+def _add_upload(routes: APIRouter, database: Database, apple: Examiner, sealer: Sealer) -> None:
     @routes.post(
         "",
         status_code=201,
@@ -42,6 +59,11 @@ def router(database: Database, apple: Examiner, sealer: Sealer) -> APIRouter:
         idempotency_key: IdempotencyKey = None,
     ) -> JSONResponse:
         """Validate the token with Apple, seal it, and have its library claimed. Refused: nothing is stored."""
+        route, sent = "POST /v1/content-tokens", await request.body()
+        if answered := await first_answer(
+            database, caller=caller, route=route, key=idempotency_key, body=sent
+        ):
+            return answered
         examined = await apple.examine(body.content_token.get_secret_value())
         given = Upload(examined, renews=body.library_id, takes_over=body.takeover)
 
@@ -52,18 +74,29 @@ def router(database: Database, apple: Examiner, sealer: Sealer) -> APIRouter:
             return Answer(201, ContentTokenBody.of(await queries.content_token_in(tx, token_id)))
 
         return await answer_once(
-            database,
-            caller=caller,
-            route="POST /v1/content-tokens",
-            key=idempotency_key,
-            body=await request.body(),
-            work=install,
+            database, caller=caller, route=route, key=idempotency_key, body=sent, work=install
         )
 
+
+def _add_reads(routes: APIRouter, database: Database) -> None:
     @routes.get("", summary="List content tokens, the newest first", dependencies=[requires("licenses:read")])
-    async def list_content_tokens() -> Page[ContentTokenBody]:
-        """Return all content tokens; there are few."""
-        return Page(items=[ContentTokenBody.of(row) for row in await queries.list_content_tokens(database)])
+    async def list_content_tokens(
+        library_id: Annotated[str | None, Query(max_length=64, pattern="^[!-~]+$")] = None,
+        state: ContentTokenState | None = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Page[ContentTokenBody]:
+        """Return a page of the content tokens that match every filter given."""
+        place = decode_cursor(cursor, UUID)
+        rows = await queries.list_content_tokens(
+            database,
+            ContentTokenFilter(library_id, state),
+            limit=limit + 1,
+            before=place[0] if place else None,
+        )
+        shown = [ContentTokenBody.of(row) for row in rows[:limit]]
+        more = encode_cursor(shown[-1].content_token_id) if len(rows) > limit else None
+        return Page(items=shown, next_cursor=more)
 
     @routes.get("/{content_token_id}", summary="One content token", dependencies=[requires("licenses:read")])
     async def read_content_token(content_token_id: UUID) -> ContentTokenBody:
@@ -72,5 +105,3 @@ def router(database: Database, apple: Examiner, sealer: Sealer) -> APIRouter:
         if row is None:
             raise NotFound("unknown_content_token", "there is no content token by this id")
         return ContentTokenBody.of(row)
-
-    return routes

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Path
 
 from licensing import queries
 from licensing.handlers import change_settings, take_over
-from licensing.schemas import LibraryBody, LibraryChange
+from licensing.schemas import LibraryBody, LibraryChange, LibraryState
 from shared.auth import requires
 from shared.database import Database
 from shared.errors import NotFound
-from shared.web import CorrelationId, Page
+from shared.web import CorrelationId, Cursor, Limit, Page, decode_cursor, encode_cursor
 
 LibraryId = Annotated[str, Path(max_length=64, pattern="^[!-~]+$")]
 
@@ -18,16 +18,28 @@ LibraryId = Annotated[str, Path(max_length=64, pattern="^[!-~]+$")]
 def router(database: Database) -> APIRouter:
     """Return the routes about libraries."""
     routes = APIRouter(prefix="/v1/libraries", tags=["libraries"])
+    _add_reads(routes, database)
+    _add_acts(routes, database)
+    return routes
 
+
+def _add_reads(routes: APIRouter, database: Database) -> None:
     @routes.get(
         "",
         summary="List libraries, the one asked first at the head",
         dependencies=[requires("licenses:read")],
     )
-    async def list_libraries() -> Page[LibraryBody]:
-        """Return all libraries; there are few."""
-        rows = await queries.list_libraries(database)
-        return Page(items=[LibraryBody.of(row) for row in rows])
+    async def list_libraries(
+        state: LibraryState | None = None, limit: Limit = 100, cursor: Cursor = None
+    ) -> Page[LibraryBody]:
+        """Return a page of the libraries that match every filter given."""
+        place = decode_cursor(cursor, int, str)
+        after = None if place is None else (place[0], place[1])
+        rows = await queries.list_libraries(database, state, limit=limit + 1, after=after)
+        shown = [LibraryBody.of(row) for row in rows[:limit]]
+        last = shown[-1] if shown else None
+        more = encode_cursor(last.preference, last.library_id) if last and len(rows) > limit else None
+        return Page(items=shown, next_cursor=more)
 
     @routes.get("/{library_id}", summary="One library", dependencies=[requires("licenses:read")])
     async def read_library(library_id: LibraryId) -> LibraryBody:
@@ -37,6 +49,8 @@ def router(database: Database) -> APIRouter:
             raise NotFound("unknown_library", "there is no library by this id")
         return LibraryBody.of(row)
 
+
+def _add_acts(routes: APIRouter, database: Database) -> None:
     @routes.patch(
         "/{library_id}", summary="Change a library's settings", dependencies=[requires("licenses:admin")]
     )
@@ -60,5 +74,3 @@ def router(database: Database) -> APIRouter:
         async with database.transaction() as tx:
             await take_over(tx, library_id, correlation_id)
             return LibraryBody.of(await queries.library_in(tx, library_id))
-
-    return routes

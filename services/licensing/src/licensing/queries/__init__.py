@@ -1,7 +1,12 @@
 """What others ask of this service: one function per question, each in one reading transaction."""
 
 from licensing.queries.apple_users import AppleUserFilter, list_apple_users
-from licensing.queries.content_tokens import content_token_in, find_content_token, list_content_tokens
+from licensing.queries.content_tokens import (
+    ContentTokenFilter,
+    content_token_in,
+    find_content_token,
+    list_content_tokens,
+)
 from licensing.queries.libraries import find_library, library_in, list_libraries
 from licensing.queries.licenses import LicenseFilter, find_license, list_licenses, list_waiting
 from licensing.queries.notifications import find_malformed_notification, list_malformed_notifications
@@ -17,6 +22,7 @@ from licensing.queries.reconciliations import (
 
 __all__ = [
     "AppleUserFilter",
+    "ContentTokenFilter",
     "DifferenceFilter",
     "LicenseFilter",
     "PoolFilter",

@@ -1,5 +1,6 @@
 """What others ask about content tokens: never their texts."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -8,11 +9,29 @@ from licensing.queries.rows import Rows
 from licensing.tables import content_token, library
 from shared.database import Database, Transaction
 
+_REPLACED = content_token.c.replaced_at.is_not(None)
+_STATE = sa.case((_REPLACED, "replaced"), else_=library.c.state)
 
-async def list_content_tokens(database: Database) -> Rows:
-    """Return the content tokens, the newest first; never their texts."""
+
+@dataclass(frozen=True, slots=True)
+class ContentTokenFilter:
+    """Which content tokens a list holds; None means any."""
+
+    library_id: str | None = None
+    state: str | None = None
+
+
+async def list_content_tokens(
+    database: Database, wanted: ContentTokenFilter, *, limit: int, before: UUID | None
+) -> Rows:
+    """Return content tokens, the newest first, those older than `before` only; never their texts."""
+    question = _content_tokens().order_by(content_token.c.id.desc()).limit(limit)
+    if before is not None:
+        question = question.where(content_token.c.id < before)
+    for column, value in ((content_token.c.library_id, wanted.library_id), (_STATE, wanted.state)):
+        if value is not None:
+            question = question.where(column == value)
     async with database.reading() as tx:
-        question = _content_tokens().order_by(content_token.c.created_at.desc(), content_token.c.id)
         return (await tx.sql.execute(question)).mappings().all()
 
 
@@ -41,10 +60,7 @@ def _content_tokens() -> sa.Select[tuple[object, ...]]:
         library.c.country,
         library.c.notified,
         library.c.assets_read_at,
-        library.c.cause,
-        library.c.error_number,
-        sa.case(
-            (content_token.c.replaced_at.is_not(None), "replaced"),
-            else_=library.c.state,
-        ).label("state"),
+        sa.case((_REPLACED, sa.null()), else_=library.c.cause).label("cause"),
+        sa.case((_REPLACED, sa.null()), else_=library.c.error_number).label("error_number"),
+        _STATE.label("state"),
     ).join(library, library.c.id == content_token.c.library_id)

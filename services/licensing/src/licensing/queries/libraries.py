@@ -7,10 +7,17 @@ from licensing.tables import content_token, library
 from shared.database import Database, Transaction
 
 
-async def list_libraries(database: Database) -> Rows:
-    """Return all libraries, the one that is asked first at the head."""
+async def list_libraries(
+    database: Database, state: str | None, *, limit: int, after: tuple[int, str] | None
+) -> Rows:
+    """Return libraries, the one that is asked first at the head, those behind `after` only."""
+    place = sa.tuple_(library.c.preference, library.c.id)
+    question = _libraries().order_by(library.c.preference, library.c.id).limit(limit)
+    if after is not None:
+        question = question.where(place > sa.tuple_(sa.literal(after[0]), sa.literal(after[1])))
+    if state is not None:
+        question = question.where(library.c.state == state)
     async with database.reading() as tx:
-        question = _libraries().order_by(library.c.preference, library.c.id)
         return (await tx.sql.execute(question)).mappings().all()
 
 

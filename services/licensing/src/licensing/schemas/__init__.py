@@ -1,8 +1,8 @@
 """The bodies that cross HTTP."""
 
 from licensing.schemas.apple_users import AppleUserBody, AppleUserState, Reinvitation
-from licensing.schemas.content_tokens import ContentTokenBody, NewContentToken
-from licensing.schemas.libraries import LibraryBody, LibraryChange, OtherService
+from licensing.schemas.content_tokens import ContentTokenBody, ContentTokenState, NewContentToken
+from licensing.schemas.libraries import LibraryBody, LibraryChange, LibraryState, OtherService
 from licensing.schemas.licenses import LicenseBody, SettlementBody, WaitingBody
 from licensing.schemas.notifications import MalformedNotificationBody, MalformedNotificationDetail
 from licensing.schemas.pools import AppleCounts, PoolBody
@@ -19,10 +19,12 @@ __all__ = [
     "AppleUserBody",
     "AppleUserState",
     "ContentTokenBody",
+    "ContentTokenState",
     "DifferenceBody",
     "FullReconciliationBody",
     "LibraryBody",
     "LibraryChange",
+    "LibraryState",
     "LicenseBody",
     "MalformedNotificationBody",
     "MalformedNotificationDetail",

@@ -1,12 +1,15 @@
 """Content tokens as they cross HTTP: their texts come in and never go out."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from licensing.schemas.fields import EXAMPLE_POOL, EXAMPLE_TIME, example, same
+
+ContentTokenState = Literal["claiming", "active", "suspended", "fenced", "replaced"]
 
 
 class NewContentToken(BaseModel):
@@ -50,7 +53,7 @@ class ContentTokenBody(BaseModel):
 
     content_token_id: UUID
     library_id: str = Field(description="Apple's uId: what the token speaks for.")
-    state: str = Field(
+    state: ContentTokenState = Field(
         description="claiming, active, suspended, fenced (see cause), or replaced by a newer token."
     )
     cause: str | None = Field(description="A slug: why it is suspended, or what is missing.")

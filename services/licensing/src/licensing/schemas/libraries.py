@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -12,6 +12,8 @@ from licensing.model import LibrarySettings
 from licensing.model.reconciling import DifferenceClass
 from licensing.schemas.fields import EXAMPLE_POOL, EXAMPLE_TIME, example, same
 from shared.events.words import RevokeReason
+
+LibraryState = Literal["claiming", "active", "suspended", "fenced"]
 
 _LONGEST_GRACE_SECONDS = 366 * 86_400
 
@@ -70,7 +72,7 @@ class LibraryBody(BaseModel):
     )
 
     library_id: str = Field(description="Apple's uId.")
-    state: str = Field(
+    state: LibraryState = Field(
         description="claiming, active, suspended (Apple refuses the content token: see cause), or fenced "
         "(another service claims the library: see other_service). Only active libraries are written to."
     )
