@@ -25,7 +25,8 @@ class FreeBudget:
     """Turns without end; notes who was asked to slow down."""
 
     def __init__(self) -> None:
-        self.pauses: list[float] = []
+        self.pauses: list[float | None] = []
+        self.slowed = 0
         self.rates: list[float] = []
 
     async def take(self, _library_id: str, *, per_second: float) -> float:
@@ -33,6 +34,10 @@ class FreeBudget:
         return 0.0
 
     async def pause(self, _library_id: str, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def slow_down(self, _library_id: str, seconds: float | None) -> None:
+        self.slowed += 1
         self.pauses.append(seconds)
 
 

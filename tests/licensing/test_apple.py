@@ -70,6 +70,23 @@ async def test_a_pause_holds_every_turn_back(budget: RequestBudget) -> None:
         await budget.take("lib-1", per_second=10)
 
 
+async def test_a_library_that_apple_slows_down_waits_longer_each_time_and_recovers(
+    budget: RequestBudget, database: Database
+) -> None:
+    """Apple error 9646: exponential backoff, and a lower rate."""
+    pauses = []
+    for _ in range(3):
+        await budget.slow_down("lib-1", None)
+        pauses.append(await budget.take("lib-1", per_second=1_000_000))
+    assert pauses == [pytest.approx(seconds, abs=0.5) for seconds in (1, 2, 4)]
+    await budget.slow_down("lib-1", 9)
+    assert await budget.take("lib-1", per_second=1_000_000) == pytest.approx(9, abs=0.5)
+    for _ in range(200):
+        await budget.take("lib-1", per_second=1_000_000)
+    [[slowness]] = await database.fetch("SELECT slowness FROM library WHERE id = $1", "lib-1")
+    assert slowness == 1
+
+
 async def test_the_simulated_apple_never_sees_more_than_its_limit(
     apple: Apple, admin: AppleAdmin, access: Access
 ) -> None:

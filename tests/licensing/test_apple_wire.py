@@ -68,15 +68,15 @@ async def test_a_2xx_without_an_event_id_leaves_the_outcome_unknown() -> None:
         await Scripted(answering(eventId=None)).write()
 
 
-async def test_who_is_told_to_slow_down_pauses_the_library() -> None:
+async def test_who_is_told_to_slow_down_slows_the_whole_library() -> None:
     slow = Scripted(answering(429, errorNumber=9646, headers={"retry-after": "11"}))
     with pytest.raises(SlowDown):
         await slow.write()
-    assert slow.budget.pauses == [11.0]
+    assert (slow.budget.pauses, slow.budget.slowed) == ([11.0], 1)
     silent = Scripted(lambda _: httpx2.Response(429))
     with pytest.raises(SlowDown):
         await silent.write()
-    assert silent.budget.pauses == [1.0]
+    assert (silent.budget.pauses, silent.budget.slowed) == ([None], 1)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,7 @@ async def test_apple_is_left_alone_for_as_long_as_it_asks_on_any_status(
         await scripted.write()
     assert type(caught.value) is kind
     (pause,) = scripted.budget.pauses
+    assert pause is not None
     assert 38 <= pause <= 40
     if isinstance(caught.value, Unavailable):
         assert caught.value.retry_after_seconds == pause

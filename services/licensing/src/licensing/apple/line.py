@@ -14,8 +14,6 @@ from shared.clock import Clock
 from shared.errors import ManagedDistributionError, Unavailable
 from shared.metrics import APPLE_REQUESTS
 
-_SLOW_DOWN_SECONDS = 1.0
-
 
 class Budget(Protocol):
     """How many requests a library may send, shared by all replicas."""
@@ -26,6 +24,10 @@ class Budget(Protocol):
 
     async def pause(self, library_id: str, seconds: float) -> None:
         """Let no turn begin for so long."""
+        ...
+
+    async def slow_down(self, library_id: str, seconds: float | None) -> None:
+        """Lower the rate, and let no turn begin for so long; None: longer each time."""
         ...
 
 
@@ -111,10 +113,9 @@ class Line:
 
     async def _heed(self, access: Access, error: Exception) -> None:
         """Slow the whole library down, for as long as Apple asks on whatever answer; look for new addresses."""
-        if isinstance(error, Unavailable | AppleRefused | OutcomeUnknown):
-            least = _SLOW_DOWN_SECONDS if isinstance(error, SlowDown) else 0.0
-            seconds = error.retry_after_seconds or least
-            if seconds > 0:
-                await self._budget.pause(access.library_id, seconds)
+        if isinstance(error, SlowDown):
+            await self._budget.slow_down(access.library_id, error.retry_after_seconds or None)
+        elif isinstance(error, Unavailable | AppleRefused | OutcomeUnknown) and error.retry_after_seconds:
+            await self._budget.pause(access.library_id, error.retry_after_seconds)
         if isinstance(error, Moved):
             self.service.forget()

@@ -9,6 +9,7 @@ import asyncpg
 
 from licensing.model.people import AppleUser, UserState, UserWrite
 from shared.database import Transaction
+from shared.locks import Rung
 
 _COLUMNS = """
 library_id, user_id, client_user_id, correlation_id, state, version, wants, again, part_id, write_id, attempt,
@@ -61,7 +62,13 @@ WHERE library_id = $1 AND invite_due AND wants IS NULL
 ORDER BY user_id LIMIT $2
 """
 _DUE_TO_ASK = "SELECT user_id FROM apple_user WHERE invited_at IS NOT NULL AND ask_at <= $1 LIMIT $2"
-_MAKE_DUE = "UPDATE apple_user SET ask_at = $1 WHERE invited_at IS NOT NULL"
+_MAKE_DUE = """
+WITH locked AS MATERIALIZED (
+    SELECT user_id FROM person WHERE user_id IN (SELECT user_id FROM apple_user WHERE invited_at IS NOT NULL)
+    ORDER BY user_id FOR NO KEY UPDATE)
+UPDATE apple_user SET ask_at = $1 FROM locked
+WHERE apple_user.user_id = locked.user_id AND invited_at IS NOT NULL
+"""
 _LEAVERS = """
 SELECT apple_user.library_id, apple_user.user_id FROM person JOIN apple_user USING (user_id)
 WHERE person.state IN ('left', 'deleted') AND apple_user.state IN ('registered', 'associated')
@@ -148,7 +155,8 @@ async def due_to_ask(tx: Transaction, *, before: datetime, limit: int) -> list[U
 
 
 async def make_due(tx: Transaction) -> None:
-    """Let every open invitation be asked for again now."""
+    """Let every open invitation be asked for again now. Locks the people it is about."""
+    tx.reach(Rung.PEOPLE)
     await tx.raw.execute(_MAKE_DUE, tx.now)
 
 

@@ -31,6 +31,7 @@ library = sa.Table(
     sa.Column("check_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("checked_at", TIME),  # when client/config was last compared with what we expect of it
     sa.Column("next_request_at", TIME),  # the request budget: when the next one may leave
+    sa.Column("slowness", sa.Double, nullable=False, server_default="1"),  # by how much Apple slowed us down
     sa.Column("preference", sa.Integer, nullable=False, server_default="0"),  # the lowest is asked first
     sa.Column(
         "reclaim", pg.JSONB, nullable=False, server_default="{}"

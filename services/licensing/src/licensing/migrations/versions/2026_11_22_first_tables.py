@@ -50,6 +50,7 @@ def _create_libraries() -> None:
         sa.Column("check_wanted", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_request_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("slowness", sa.Double(), server_default="1", nullable=False),
         sa.Column("preference", sa.Integer(), server_default="0", nullable=False),
         sa.Column("reclaim", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("repairs", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
