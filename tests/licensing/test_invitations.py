@@ -74,6 +74,26 @@ async def test_who_is_wanted_again_is_invited_again_with_the_same_code(school: O
     assert await crowd.told_of_people() == [("InvitationRequested", zoe, 2)]
 
 
+async def test_a_code_that_cannot_be_opened_holds_up_nobody_and_is_read_again(
+    school: Office, crowd: Crowd
+) -> None:
+    zoe, ann = some(2)
+    await crowd.tell(zoe, ann)
+    await crowd.invite(zoe, ann)
+    await school.settle_all()
+    await crowd.end(InvitationExpired, zoe)
+    await crowd.end(InvitationExpired, ann)
+    await crowd.told_of_people()
+    async with school.database.transaction() as tx:
+        await tx.raw.execute(
+            "UPDATE apple_user_record SET invite_code = '\\x00' WHERE client_user_id = $1", str(zoe)
+        )
+    await school.request(wish(zoe), wish(ann))
+    await school.settle_all()
+    told = await crowd.told_of_people()
+    assert sorted(told) == sorted([("InvitationRequested", zoe, 2), ("InvitationRequested", ann, 2)])
+
+
 async def test_an_invitation_that_nothing_is_heard_of_is_asked_for_again_with_the_same_link(
     school: Office, crowd: Crowd
 ) -> None:

@@ -9,7 +9,7 @@ from licensing.model import Hidden
 from licensing.model.people import AppleUser, Person, UserState
 from licensing.steps.desk import Desk
 from licensing.steps.outside import Inviter
-from licensing.store import apple_users, people, user_records
+from licensing.store import apple_users, people, user_readings, user_records
 from licensing.store.user_records import SealedCode
 from shared import outbox, worker
 from shared.asks import deadline
@@ -18,6 +18,7 @@ from shared.events import Outgoing
 from shared.events.licensing import InvitationRequested
 from shared.ids import new_id
 from shared.metrics import APPLE_USERS_TOLD
+from shared.vault import KeyUnknown, SealBroken
 from shared.worker import WorkRow
 
 ASK_AGAIN_SECONDS = 86_400.0
@@ -56,27 +57,40 @@ class InviteStep:
         async with self._database.reading() as tx:
             due = await apple_users.due_for_invitation(tx, library_id, limit=roster.MOST_AT_ONCE)
             codes = await user_records.codes(tx, library_id, due)
-        links = await self._links(codes)
+        links, closed = await self._links(codes)
         async with self._database.transaction() as tx:
             if len(due) < roster.MOST_AT_ONCE:
                 await worker.finish(tx, row)
             else:
                 await worker.proceed(tx, row, payload=row.payload, due_at=tx.now)
-            await self._tell(tx, library_id, links)
+            known = await people.lock_all(tx, {*links, *closed})
+            await self._tell(tx, library_id, links, known)
+            if closed:
+                await user_records.forget_codes(tx, library_id, closed)
+                await work.want_users(tx, library_id)
+                await user_readings.want_whole(tx, library_id)
 
-    async def _links(self, codes: Sequence[SealedCode]) -> dict[UUID, tuple[bytes, Hidden]]:
-        """Return each one's link, with the digest of the code that it was made of."""
-        links = {}
+    async def _links(self, codes: Sequence[SealedCode]) -> tuple[dict[UUID, tuple[bytes, Hidden]], set[UUID]]:
+        """Return each one's link, with the digest of the code that it was made of; and whose code stays closed."""
+        links: dict[UUID, tuple[bytes, Hidden]] = {}
+        closed: set[UUID] = set()
         for code in codes:
-            opened = sealed.open_code(self._vault, code.client_user_id, code.invite_code)
+            try:
+                opened = sealed.open_code(self._vault, code.client_user_id, code.invite_code)
+            except (SealBroken, KeyUnknown):
+                closed.add(code.user_id)
+                continue
             links[code.user_id] = (code.invite_hash, await self._apple.invitation_link(opened))
-        return links
+        return links, closed
 
     async def _tell(
-        self, tx: Transaction, library_id: str, links: Mapping[UUID, tuple[bytes, Hidden]]
+        self,
+        tx: Transaction,
+        library_id: str,
+        links: Mapping[UUID, tuple[bytes, Hidden]],
+        known: Mapping[UUID, Person],
     ) -> None:
         """Tell those that are due still; one whose code has changed meanwhile is due again by then."""
-        known = await people.lock_all(tx, links)
         users = await apple_users.load(tx, library_id, links)
         codes = {each.user_id: each.invite_hash for each in await user_records.codes(tx, library_id, links)}
         invited: list[tuple[AppleUser, Outgoing]] = []

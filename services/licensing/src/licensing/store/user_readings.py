@@ -19,6 +19,7 @@ _READ = """
 UPDATE user_reading SET version_id = coalesce($2, version_id), read_at = $3 WHERE library_id = $1 RETURNING wanted
 """
 _END_WORK = "UPDATE user_reading SET work_id = NULL WHERE library_id = $1"
+_FROM_THE_BEGINNING = "UPDATE user_reading SET version_id = '' WHERE library_id = $1"
 _UNSETTLED = """
 SELECT library_id FROM apple_user WHERE state = 'registered'
 UNION SELECT library_id FROM user_write WHERE ended_at IS NOT NULL ORDER BY 1
@@ -40,6 +41,11 @@ async def want(tx: Transaction, library_id: str) -> UUID | None:
     """Note that a reading is wanted; return the work row that does it, None where there is none yet."""
     work_id: UUID | None = await tx.raw.fetchval(_WANT, library_id)
     return work_id
+
+
+async def want_whole(tx: Transaction, library_id: str) -> None:
+    """Let the next reading, which is wanted, be one of the whole list."""
+    await tx.raw.execute(_FROM_THE_BEGINNING, library_id)
 
 
 async def begin_work(tx: Transaction, library_id: str, work_id: UUID) -> None:

@@ -65,6 +65,11 @@ FROM apple_user_record JOIN apple_user USING (library_id, client_user_id)
 WHERE library_id = $1 AND apple_user.user_id = ANY ($2::uuid[]) AND status = 'Registered'
   AND invite_code IS NOT NULL
 """
+_FORGET_CODES = """
+UPDATE apple_user_record AS record SET invite_code = NULL, invite_hash = NULL FROM apple_user
+WHERE apple_user.library_id = $1 AND apple_user.user_id = ANY ($2::uuid[])
+  AND (record.library_id, record.client_user_id) = (apple_user.library_id, apple_user.client_user_id)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +141,8 @@ _STATES = {
     AppleUserStatus.RETIRED: UserState.RETIRED,
     AppleUserStatus.DELETED: UserState.RETIRED,
 }
+
+
+async def forget_codes(tx: Transaction, library_id: str, user_ids: Collection[UUID]) -> None:
+    """Forget the codes of these people, which cannot be opened: Apple shows them again with the whole list."""
+    await tx.raw.execute(_FORGET_CODES, library_id, list(user_ids))
