@@ -27,7 +27,7 @@ async def reserve(tx: Transaction, heard: Sequence[Heard[AssignmentRequested]]) 
     asks = [ask for each in ours for ask in _asks(each)]
     if asks:
         await people.lock(tx, _versions(ours))
-        ledger = await Ledger.of_assets(tx, {ask.asset_id for ask in asks})
+        ledger = await Ledger.of_assets(tx, {each.event.asset_id for each in ours})
         for part in rounds(asks):
             await _reserve(tx, ledger, part)
         await ledger.close()
@@ -39,7 +39,7 @@ async def release(tx: Transaction, heard: Sequence[Heard[AssignmentRevoked]]) ->
     ours = [each for each in heard if each.event.kind in _OURS]
     asks = [ask for each in ours for ask in _asks(each)]
     if asks:
-        ledger = await Ledger.of_assets(tx, {ask.asset_id for ask in asks})
+        ledger = await Ledger.of_assets(tx, {each.event.asset_id for each in ours})
         for part in rounds(asks):
             await _release(tx, ledger, part)
         await ledger.close()
@@ -48,8 +48,7 @@ async def release(tx: Transaction, heard: Sequence[Heard[AssignmentRevoked]]) ->
 
 def rounds(asks: Sequence[Ask]) -> list[Sequence[Ask]]:
     """Split asks so that no round names an entitlement or a target twice; the order of each is kept."""
-    distinct = {ask.entitlement_id for ask in asks}
-    if len(distinct) == len(asks) == len({(ask.asset_id, ask.holder) for ask in asks}):
+    if len({ask.entitlement_id for ask in asks}) == len(asks) == len({ask.holder for ask in asks}):
         return [asks]
     turn: dict[object, int] = {}
     split: list[list[Ask]] = []

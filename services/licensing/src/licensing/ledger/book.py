@@ -110,11 +110,14 @@ class Book:
         kind, page = request_needed(entry.state), entry.page
         if kind is None or page is None:
             return [None] * len(entry.targets)
-        pool_id, joined = page.pool.pool_id, dict[UUID, UUID]()
         ready = [target for target in entry.targets if self._is_ready(page, target)]
-        for of_people in (False, True):
+        kinds = {isinstance(target.holder, UUID) for target in ready}
+        if len(kinds) == 1 and len(ready) == len(entry.targets):  # so it is nearly always
+            return await self.requests.join(page.pool.pool_id, kind, ready, attempt=entry.attempt)
+        joined: dict[UUID, UUID] = {}
+        for of_people in kinds:
             group = [target for target in ready if isinstance(target.holder, UUID) is of_people]
-            ids = await self.requests.join(pool_id, kind, group, attempt=entry.attempt)
+            ids = await self.requests.join(page.pool.pool_id, kind, group, attempt=entry.attempt)
             joined.update(zip([target.entitlement_id for target in group], ids, strict=True))
         return [joined.get(target.entitlement_id) for target in entry.targets]
 
