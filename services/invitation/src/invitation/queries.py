@@ -11,6 +11,7 @@ from invitation import store
 from invitation.model import Cause, Invitation, State, Step, StepKind
 from invitation.tables import INVITATION, INVITATION_STEP, WORK
 from shared.database import Database
+from shared.filters import where
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,14 @@ async def list_invitations(
     question = sa.select(INVITATION).order_by(INVITATION.c.id).limit(limit)
     if after is not None:
         question = question.where(INVITATION.c.id > after)
-    for column, value in (
-        (INVITATION.c.user_id, wanted.user_id),
-        (INVITATION.c.library_id, wanted.library_id),
-        (INVITATION.c.state, wanted.state),
-    ):
-        if value is not None:
-            question = question.where(column == value)
+    question = where(
+        question,
+        {
+            INVITATION.c.user_id: wanted.user_id,
+            INVITATION.c.library_id: wanted.library_id,
+            INVITATION.c.state: wanted.state,
+        },
+    )
     async with database.reading() as tx:
         found = await tx.sql.execute(question)
         return [store.to_invitation(dict(row)) for row in found.mappings()]

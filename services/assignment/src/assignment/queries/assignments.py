@@ -7,9 +7,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from assignment.model import SETTLED, State
-from assignment.queries.pages import Part, Row, read_one, read_part, where
+from assignment.queries.pages import Part, Row, read_one, read_part
 from assignment.tables import assignments, covers, entitlements, requests, totals
 from shared.database import Database, Transaction
+from shared.filters import where
 
 
 @dataclass(frozen=True, slots=True)

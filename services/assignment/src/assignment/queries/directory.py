@@ -5,9 +5,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from assignment.queries.pages import Part, Row, read_one, read_part, where
+from assignment.queries.pages import Part, Row, read_one, read_part
 from assignment.tables import assets, device_group_members, device_groups, devices, users
 from shared.database import Database
+from shared.filters import where
 
 
 async def list_users(database: Database, part: Part) -> Sequence[Row]:

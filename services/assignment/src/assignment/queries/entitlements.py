@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from assignment.decide.why import Why, explain
 from assignment.model import DeliveryState, State
-from assignment.queries.pages import Part, Row, read_one, read_part, where
+from assignment.queries.pages import Part, Row, read_one, read_part
 from assignment.store import entitlements as store
 from assignment.tables import covers, deliveries, devices, entitlements, steps
 from shared.database import Database, Transaction
+from shared.filters import where
 
 
 @dataclass(frozen=True, slots=True)

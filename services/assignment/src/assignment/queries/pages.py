@@ -1,6 +1,6 @@
-"""How every list is read: filtered, in the order of one column, from a place on."""
+"""How every list is read: in the order of one column, from a place on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -34,11 +34,3 @@ async def read_one(tx: Transaction, query: sa.Select[Any]) -> Row | None:
     """Return the one row, or None."""
     row: Row | None = (await tx.sql.execute(query)).mappings().one_or_none()
     return row
-
-
-def where(query: sa.Select[Any], filters: Mapping[sa.Column[Any], object]) -> sa.Select[Any]:
-    """Narrow a query by every filter that was given."""
-    for column, value in filters.items():
-        if value is not None:
-            query = query.where(column == value)
-    return query

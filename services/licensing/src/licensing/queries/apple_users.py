@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql as pg
 from licensing.queries.rows import Rows
 from licensing.tables import apple_user, apple_user_record, person
 from shared.database import Database
+from shared.filters import where
 
 _OTHER = apple_user.alias("other")
 _NAMESAKE = person.alias("namesake")
@@ -49,13 +50,14 @@ async def list_apple_users(
             sa.tuple_(apple_user.c.user_id, apple_user.c.library_id)
             > sa.tuple_(sa.literal(after[0], sa.Uuid), sa.literal(after[1], sa.Text))
         )
-    for column, value in (
-        (apple_user.c.library_id, wanted.library_id),
-        (apple_user.c.user_id, wanted.user_id),
-        (_PRESENT, wanted.state),
-    ):
-        if value is not None:
-            question = question.where(column == value)
+    question = where(
+        question,
+        {
+            apple_user.c.library_id: wanted.library_id,
+            apple_user.c.user_id: wanted.user_id,
+            _PRESENT: wanted.state,
+        },
+    )
     async with database.reading() as tx:
         return (await tx.sql.execute(question)).mappings().all()
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from licensing.queries.rows import Rows
 from licensing.tables import content_token, library
 from shared.database import Database, Transaction
+from shared.filters import where
 
 _REPLACED = content_token.c.replaced_at.is_not(None)
 _STATE = sa.case((_REPLACED, "replaced"), else_=library.c.state)
@@ -28,9 +29,7 @@ async def list_content_tokens(
     question = _content_tokens().order_by(content_token.c.id.desc()).limit(limit)
     if before is not None:
         question = question.where(content_token.c.id < before)
-    for column, value in ((content_token.c.library_id, wanted.library_id), (_STATE, wanted.state)):
-        if value is not None:
-            question = question.where(column == value)
+    question = where(question, {content_token.c.library_id: wanted.library_id, _STATE: wanted.state})
     async with database.reading() as tx:
         return (await tx.sql.execute(question)).mappings().all()
 

@@ -9,6 +9,7 @@ from licensing.model import State
 from licensing.queries.rows import Rows
 from licensing.tables import intent, license_, settlement
 from shared.database import Database
+from shared.filters import where
 
 _PRESENT = sa.case(
     (intent.c.sent_at.is_(None), license_.c.state),
@@ -35,15 +36,16 @@ async def list_licenses(database: Database, wanted: LicenseFilter, *, limit: int
     question = _licenses().order_by(license_.c.entitlement_id).limit(limit)
     if after is not None:
         question = question.where(license_.c.entitlement_id > after)
-    for column, value in (
-        (license_.c.pool_id, wanted.pool_id),
-        (license_.c.asset_id, wanted.asset_id),
-        (license_.c.serial_number, wanted.serial_number),
-        (license_.c.user_id, wanted.user_id),
-        (_PRESENT, wanted.state),
-    ):
-        if value is not None:
-            question = question.where(column == value)
+    question = where(
+        question,
+        {
+            license_.c.pool_id: wanted.pool_id,
+            license_.c.asset_id: wanted.asset_id,
+            license_.c.serial_number: wanted.serial_number,
+            license_.c.user_id: wanted.user_id,
+            _PRESENT: wanted.state,
+        },
+    )
     async with database.reading() as tx:
         return (await tx.sql.execute(question)).mappings().all()
 
@@ -62,18 +64,14 @@ async def list_waiting(
     position = sa.func.row_number().over(
         partition_by=license_.c.pool_id, order_by=[license_.c.priority.desc(), license_.c.arrival]
     )
-    waitlist = (
-        sa.select(license_, position.label("position"))
-        .where(license_.c.state == "waitlisted", *_of_pool(wanted))
-        .subquery()
-    )
+    waiting = sa.select(license_, position.label("position")).where(license_.c.state == "waitlisted")
+    # Whole pools are left out here: places are counted before any other filter.
+    pools = {license_.c.pool_id: wanted.pool_id, license_.c.asset_id: wanted.asset_id}
+    waitlist = where(waiting, pools).subquery()
     question = sa.select(waitlist).order_by(waitlist.c.pool_id, waitlist.c.position).limit(limit)
-    for column, value in (
-        (waitlist.c.serial_number, wanted.serial_number),
-        (waitlist.c.user_id, wanted.user_id),
-    ):
-        if value is not None:
-            question = question.where(column == value)
+    question = where(
+        question, {waitlist.c.serial_number: wanted.serial_number, waitlist.c.user_id: wanted.user_id}
+    )
     if after is not None:
         question = question.where(
             sa.tuple_(waitlist.c.pool_id, waitlist.c.position)
@@ -81,16 +79,6 @@ async def list_waiting(
         )
     async with database.reading() as tx:
         return (await tx.sql.execute(question)).mappings().all()
-
-
-def _of_pool(wanted: LicenseFilter) -> list[sa.ColumnElement[bool]]:
-    """Return the filters that leave whole pools: places are counted before any other filter."""
-    filters = []
-    if wanted.pool_id is not None:
-        filters.append(license_.c.pool_id == wanted.pool_id)
-    if wanted.asset_id is not None:
-        filters.append(license_.c.asset_id == wanted.asset_id)
-    return filters
 
 
 def _licenses() -> sa.Select[tuple[object, ...]]:

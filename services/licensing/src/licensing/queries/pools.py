@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from licensing.queries.rows import Rows
 from licensing.tables import asset, library, pool
 from shared.database import Database
+from shared.filters import where
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,14 @@ async def list_pools(database: Database, wanted: PoolFilter, *, limit: int, afte
     question = _pools().order_by(pool.c.id).limit(limit)
     if after is not None:
         question = question.where(pool.c.id > after)
-    for column, value in (
-        (pool.c.asset_id, wanted.asset_id),
-        (pool.c.library_id, wanted.library_id),
-        (asset.c.adam_id, wanted.adam_id),
-    ):
-        if value is not None:
-            question = question.where(column == value)
+    question = where(
+        question,
+        {
+            pool.c.asset_id: wanted.asset_id,
+            pool.c.library_id: wanted.library_id,
+            asset.c.adam_id: wanted.adam_id,
+        },
+    )
     async with database.reading() as tx:
         return (await tx.sql.execute(question)).mappings().all()
 

@@ -10,6 +10,7 @@ from licensing.model.reconciling import DifferenceClass, DifferenceState
 from licensing.queries.rows import Rows
 from licensing.tables import apple_user, asset, difference, reconciliation
 from shared.database import Database, Transaction
+from shared.filters import where
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +87,7 @@ async def list_differences(
         .order_by(difference.c.id)
         .limit(limit)
     )
-    for column, value in ((difference.c["class"], wanted.kind), (difference.c.state, wanted.state)):
-        if value is not None:
-            question = question.where(column == value)
+    question = where(question, {difference.c["class"]: wanted.kind, difference.c.state: wanted.state})
     if after is not None:
         question = question.where(difference.c.id > after)
     async with database.reading() as tx:
