@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from shared.database import Database, unavailable
 from shared.errors import LockOrderBroken
 from shared.locks import Rung
+from tests.conftest import NewDatabase
 from tests.shared.conftest import HEARD, fetch
 
 NOTE = "INSERT INTO heard (entitlement_id, event_id, serial_number) VALUES ($1, $1, 'S')"
@@ -94,3 +95,17 @@ async def test_a_cancelled_transaction_leaves_no_lock_behind(database: Database)
         await task
     async with asyncio.timeout(5):
         assert await fetch(database, "SELECT * FROM heard") == []
+
+
+async def test_whoever_is_cancelled_leaves_no_half_begun_statement_behind(new_database: NewDatabase) -> None:
+    """asyncpg prepares a statement without a Sync: cancelled there, its transaction is still open in the server."""
+    database = Database(await new_database("cancelled"), pool_size=1)
+    for instant in range(60):
+        reading = asyncio.ensure_future(database.fetch(f"SELECT {instant}"))
+        for _ in range(instant):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        async with database.reading() as tx:
+            assert await tx.raw.fetchval("SELECT 1") == 1
+    await database.close()

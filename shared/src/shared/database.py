@@ -174,7 +174,10 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection]]:
-        """Lend one connection in both its forms, never one that the server has closed meanwhile."""
+        """Lend one connection in both its forms, never one that the server has closed meanwhile.
+
+        One whose borrower was cancelled is not lent again: asyncpg may have left a statement half begun on it.
+        """
         async with self.engine.connect() as sql:
             raw = await _raw(sql)
             if raw.is_closed():
@@ -182,6 +185,9 @@ class Database:
                 raw = await _raw(sql)
             try:
                 yield sql, raw
+            except asyncio.CancelledError:
+                await sql.invalidate()
+                raise
             finally:
                 if raw.is_closed():
                     await sql.invalidate()

@@ -22,9 +22,10 @@ UPDATE outbox_lease SET owner = NULL, expires_at = NULL WHERE owner = $1 AND buc
 """
 _CLAIM = """
 UPDATE outbox_lease AS lease SET owner = $1, epoch = lease.epoch + 1, expires_at = $2
-FROM (SELECT bucket FROM outbox_lease WHERE owner IS NULL OR expires_at <= $3
-      ORDER BY bucket LIMIT $4 FOR UPDATE SKIP LOCKED) AS free
-WHERE lease.bucket = free.bucket RETURNING lease.bucket
+WHERE lease.bucket = ANY (ARRAY(
+    SELECT bucket FROM outbox_lease WHERE owner IS NULL OR expires_at <= $3
+    ORDER BY bucket LIMIT $4 FOR UPDATE SKIP LOCKED))
+RETURNING lease.bucket
 """
 
 

@@ -25,14 +25,15 @@ SELECT id, kind, payload::jsonb, correlation_id, due_at, $6
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[])
      AS row (id, kind, payload, correlation_id, due_at)
 """
+# A set with a LIMIT is an array here, as everywhere: joined to, it may be made again for every row.
 _CLAIM = """
 UPDATE work SET lease = $1, leased_until = clock_timestamp() + make_interval(secs => $2)
-FROM (SELECT id FROM work
-      WHERE kind = ANY ($3::text[]) AND due_at <= clock_timestamp()
-        AND (leased_until IS NULL OR leased_until < clock_timestamp())
-      ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) AS free
-WHERE work.id = free.id
-RETURNING work.id, kind, payload::text AS payload, correlation_id, attempts
+WHERE id = ANY (ARRAY(
+    SELECT id FROM work
+    WHERE kind = ANY ($3::text[]) AND due_at <= clock_timestamp()
+      AND (leased_until IS NULL OR leased_until < clock_timestamp())
+    ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED))
+RETURNING id, kind, payload::text AS payload, correlation_id, attempts
 """
 _FINISH = "DELETE FROM work WHERE id = $1 AND lease = $2 RETURNING id"
 _PROCEED = """

@@ -86,9 +86,9 @@ WHERE difference.state = 'open' AND reconciliation.state = 'ended'
 GROUP BY class
 """
 _FORGET = """
-DELETE FROM difference WHERE id IN (
+DELETE FROM difference WHERE id = ANY (ARRAY(
     SELECT difference.id FROM difference JOIN reconciliation ON reconciliation.id = reconciliation_id
-    WHERE reconciliation.ended_at < $1 LIMIT $2)
+    WHERE reconciliation.ended_at < $1 LIMIT $2))
 """
 _FORGET_READ = """
 DELETE FROM reconciliation

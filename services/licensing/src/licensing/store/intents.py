@@ -42,10 +42,10 @@ SELECT id, kind, event_id, $2, sent_at, $3 FROM intent WHERE id = $1
 ON CONFLICT (id) DO UPDATE SET proof = excluded.proof, settled_at = excluded.settled_at
 """
 _FORGET = """
-DELETE FROM settlement WHERE id IN (
+DELETE FROM settlement WHERE id = ANY (ARRAY(
     SELECT id FROM settlement
     WHERE settled_at < $1 AND NOT EXISTS (SELECT FROM license WHERE license.settlement_id = settlement.id)
-    LIMIT $2)
+    LIMIT $2))
 """
 _COVERED = """
 SELECT count(DISTINCT holder) >= (SELECT size FROM intent WHERE id = $1)

@@ -65,9 +65,9 @@ LIMIT greatest(0, (SELECT retired FROM pool WHERE id = $1)
                   - (SELECT count(*) FROM license WHERE pool_id = $1 AND state = 'spent'))
 """
 _FORGET = """
-DELETE FROM license WHERE entitlement_id IN (
+DELETE FROM license WHERE entitlement_id = ANY (ARRAY(
     SELECT entitlement_id FROM license WHERE state IN ('released', 'refused', 'failed', 'lost') AND changed_at < $1
-    LIMIT $2 FOR UPDATE SKIP LOCKED)
+    LIMIT $2 FOR UPDATE SKIP LOCKED))
 """
 _IN_THE_WAY = HOLDING - {State.DISASSOCIATING} | {State.WAITLISTED}
 

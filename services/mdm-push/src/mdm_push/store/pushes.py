@@ -36,11 +36,11 @@ SET next_push_at = coalesce(excluded.next_push_at, push_state.next_push_at), dea
 """
 _CLAIM = """
 UPDATE push_state p SET next_push_at = $3
-FROM (SELECT p.enrollment_id FROM push_state p JOIN enrollments e ON e.id = p.enrollment_id
-      WHERE p.next_push_at <= $1 AND NOT p.dead AND e.state = 'enrolled' AND e.topic = ANY ($2::text[])
-      ORDER BY p.next_push_at LIMIT $4 FOR UPDATE OF p SKIP LOCKED) AS due
-JOIN enrollments e ON e.id = due.enrollment_id
-WHERE p.enrollment_id = due.enrollment_id
+FROM enrollments e
+WHERE e.id = p.enrollment_id AND p.enrollment_id = ANY (ARRAY(
+    SELECT p.enrollment_id FROM push_state p JOIN enrollments e ON e.id = p.enrollment_id
+    WHERE p.next_push_at <= $1 AND NOT p.dead AND e.state = 'enrolled' AND e.topic = ANY ($2::text[])
+    ORDER BY p.next_push_at LIMIT $4 FOR UPDATE OF p SKIP LOCKED))
 RETURNING p.enrollment_id, e.topic, e.push_token AS token, e.push_magic AS magic, e.token_updated_at, p.version,
           p.attempts, p.problem, p.correlation_id
 """
