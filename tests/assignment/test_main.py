@@ -171,7 +171,7 @@ async def _listened(http: httpx2.AsyncClient, path: str) -> str:
 async def _listened_to_the_end(http: httpx2.AsyncClient, path: str) -> bool:
     """Listen until the answer ends in good order."""
     async with (
-        asyncio.timeout(8),
+        asyncio.timeout(20),
         http.stream("GET", path, headers={"accept": "text/event-stream"}) as answer,
     ):
         async for _ in answer.aiter_lines():

@@ -104,7 +104,7 @@ async def apple(
     database: Database, certificates: Path, apple_simulator: AppleSimulator
 ) -> AsyncIterator[Apple]:
     """The client under test, over real https."""
-    async with Wire(lambda: http_client(certificates / "ca.pem"), deadline_seconds=2.0) as wire:
+    async with Wire(lambda: http_client(certificates / "ca.pem"), deadline_seconds=10.0) as wire:
         yield Apple(
             wire,
             base_url=apple_simulator.url,

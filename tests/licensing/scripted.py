@@ -50,7 +50,7 @@ class Scripted:
         self.clock = TurnedClock(NOON)
         self.answer = answer
         self.config: Answers = answering(limits={}, urls={})
-        wire = Wire(self._connect, deadline_seconds=0.2)
+        wire = Wire(self._connect, deadline_seconds=5.0)
         self.apple = Apple(wire, base_url=base_url, budget=self.budget, clock=self.clock, guard=guard)
 
     def paths(self) -> list[str]:

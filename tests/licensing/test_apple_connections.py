@@ -48,7 +48,7 @@ async def test_a_redirect_is_not_followed_and_the_token_goes_to_no_other_place(
     other, serving = elsewhere
     apples = Door(RedirectResponse(f"https://127.0.0.1:{serving.port}/mdm/v2/assets", status))
     redirecting = await _serve(apples, certificates)
-    async with Wire(lambda: http_client(certificates / "ca.pem"), deadline_seconds=2.0) as wire:
+    async with Wire(lambda: http_client(certificates / "ca.pem"), deadline_seconds=10.0) as wire:
         base_url = f"https://127.0.0.1:{redirecting.port}/mdm/v2"
         apple = Apple(wire, base_url=base_url, budget=FreeBudget(), clock=SystemClock())
         with pytest.raises(Moved):
@@ -111,7 +111,7 @@ async def test_former_connections_are_closed_once_nobody_uses_them() -> None:
         made.append(httpx2.AsyncClient(transport=httpx2.MockTransport(answer)))
         return made[-1]
 
-    async with Wire(connect, deadline_seconds=1.0) as wire:
+    async with Wire(connect, deadline_seconds=10.0) as wire:
         slow = asyncio.create_task(wire.exchange(_call("/slow"), authorization=None))
         await asyncio.sleep(0)
         outcomes = [wire.exchange(_call("/moved"), authorization=None) for _ in range(3)]

@@ -28,7 +28,7 @@ from shared.retry import delay_seconds
 from shared.vault import Secret
 from shared.worker import WorkerSettings
 from tests.licensing.office import APP, BOOK, AppleAdmin
-from tests.licensing.scripted import KEY, Scripted, answering
+from tests.licensing.scripted import ACCESS, KEY, Scripted, answering
 from tests.licensing.situation import Situation
 
 BOOK_KEY = AssetKey(BOOK, "STDQ")
@@ -119,6 +119,14 @@ async def test_an_unknown_number_goes_by_the_status_and_is_said_aloud(
     with structlog.testing.capture_logs() as said, pytest.raises(kind):
         await Scripted(answering(status, errorNumber=9999)).write()
     assert [(each["log_level"], each["number"]) for each in said] == [("error", 9999)]
+
+
+async def test_an_unknown_number_in_an_event_is_said_aloud_too() -> None:
+    body = {"eventStatus": "FAILED", "failures": [{"errorNumber": 9999}, {"errorNumber": 9709}]}
+    with structlog.testing.capture_logs() as said:
+        state = await Scripted(answering(200, **body)).apple.status(ACCESS, "E")
+    assert [failure.number for failure in state.failures] == [9999, 9709]
+    assert [each["number"] for each in said] == [9999]
 
 
 @pytest.mark.parametrize("number", ASYNCHRONOUS)

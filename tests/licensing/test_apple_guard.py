@@ -59,7 +59,7 @@ def clock() -> TurnedClock:
 async def guarded(
     guard: Heard, clock: TurnedClock, certificates: Path, apple_simulator: AppleSimulator
 ) -> AsyncIterator[Apple]:
-    async with Wire(lambda: http_client(certificates / "ca.pem"), deadline_seconds=2.0) as wire:
+    async with Wire(lambda: http_client(certificates / "ca.pem"), deadline_seconds=10.0) as wire:
         yield Apple(wire, base_url=apple_simulator.url, budget=FreeBudget(), clock=clock, guard=guard)
 
 

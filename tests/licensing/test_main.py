@@ -131,6 +131,11 @@ async def test_scenario_19_a_restore_is_followed_by_versions_that_nobody_has_hea
         ),
         ("APPLE_BASE_URL", "https://apple.test/?a=b", "APPLE_BASE_URL: Value error"),
         ("PROOF_SECONDS", "0", "PROOF_SECONDS:"),
+        (
+            "WORKER_LEASE_SECONDS",
+            "60",
+            "WORKER_LEASE_SECONDS=60 must be more than APPLE_DEADLINE_SECONDS=60",
+        ),
     ],
 )
 async def test_a_start_without_a_setting_is_refused_with_its_name(

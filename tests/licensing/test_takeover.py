@@ -378,7 +378,7 @@ async def second(
     async with database.transaction() as tx:
         for table in reversed(metadata.sorted_tables):
             await tx.raw.execute(f"DELETE FROM {table.name}")
-    async with Wire(lambda: http_client(certificates / "ca.pem"), deadline_seconds=2.0) as wire:
+    async with Wire(lambda: http_client(certificates / "ca.pem"), deadline_seconds=10.0) as wire:
         apple = Apple(
             wire,
             base_url=apple_simulator.url,

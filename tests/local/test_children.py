@@ -147,7 +147,7 @@ async def test_a_child_deaf_to_its_signal_is_killed_with_its_group_after_its_gra
 
 
 async def _until_the_group_is_gone(group: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             os.killpg(group, 0)
             await asyncio.sleep(0.02)

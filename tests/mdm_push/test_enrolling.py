@@ -193,7 +193,7 @@ async def test_a_former_certificate_is_refused_also_where_it_waited_for_the_next
 async def until_waiting(bench: Workbench, count: int) -> None:
     """Wait until so many statements wait for a lock."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await bench.value(waiting) < count:
             await asyncio.sleep(0.01)
 

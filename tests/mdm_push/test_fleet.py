@@ -117,7 +117,7 @@ async def test_a_wiped_device_ends_one_life_and_begins_the_next(doors: Doors, fl
     await fleet.wipe(devices)
     assert await fleet.enroll(devices) == []
     events: list[Told] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not any(isinstance(each.event, DeviceEnrolled) for each in events):
             events += await doors.bench.told()
             await asyncio.sleep(0.02)

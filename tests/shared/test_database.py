@@ -93,7 +93,7 @@ async def test_a_cancelled_transaction_leaves_no_lock_behind(database: Database)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await fetch(database, "SELECT * FROM heard") == []
 
 

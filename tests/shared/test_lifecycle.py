@@ -145,7 +145,7 @@ async def test_an_idle_tls_client_does_not_hold_up_the_end(tmp_path: Path) -> No
     async with httpx2.AsyncClient(verify=trust) as client:
         await client.get(f"https://localhost:{server.port}/")
         server.stop()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             await task
 
 
@@ -206,5 +206,5 @@ async def test_a_second_signal_ends_the_process_at_once() -> None:
     running.send_signal(signal.SIGTERM)
     await asyncio.sleep(0.3)
     running.send_signal(signal.SIGTERM)
-    await asyncio.wait_for(running.communicate(), timeout=5)
+    await asyncio.wait_for(running.communicate(), timeout=20)
     assert running.returncode == 1

@@ -21,7 +21,7 @@ async def scheduling(*schedules: Schedule) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await asyncio.gather(*tasks)
 
 
@@ -132,7 +132,7 @@ async def test_what_every_process_repeats_goes_on_when_the_database_is_away() ->
             stop.set()
         raise ConnectionError
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await repeat(stop, 0.01, run)
     assert len(ran) == 3
 

@@ -69,7 +69,7 @@ async def tell(people: PeopleSimulator, address: str, **said: Any) -> None:
 
 async def answers(people: PeopleSimulator, address: str, count: int) -> list[Any]:
     """Wait for what somebody did, as the admin door tells it."""
-    async with httpx2.AsyncClient(base_url=people.admin_url, trust_env=False) as admin, asyncio.timeout(5):
+    async with httpx2.AsyncClient(base_url=people.admin_url, trust_env=False) as admin, asyncio.timeout(20):
         while True:
             found: list[Any] = (await admin.get(f"/people/{address}")).json()["answers"]
             if len(found) >= count:

@@ -19,7 +19,7 @@ async def registered(apple: AppleSimulator, api: httpx2.AsyncClient, *emails: st
     users = [{"clientUserId": email.partition("@")[0], "email": email} for email in emails]
     (await api.post(f"{apple.url}/users/create", json={"users": users})).raise_for_status()
     template: str = (await api.get(f"{apple.url}/service/config")).json()["urls"]["invitationEmail"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(found := await records(apple, api)) < len(users):
             await asyncio.sleep(0.02)
     return {one["email"]: template.replace("%25inviteCode%25", one["inviteCode"]) for one in found}

@@ -1,10 +1,10 @@
 """Everything the environment may say to this service, beside what it may say to all four."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from licensing.steps import Claims, Pace
 from shared.settings import ServiceSettings
@@ -34,7 +34,7 @@ class LicensingSettings(ServiceSettings):
     installation_name: Annotated[str, Field(min_length=1, max_length=100)] = "Managed Distribution"
     """How Apple shows us to whoever else would manage the library (`mdmInfo.name`)."""
     apple_deadline_seconds: Annotated[PositiveFloat, Field(le=90)] = 60.0
-    """For one exchange with Apple; a work row's lease is longer."""
+    """For one exchange with Apple. A work row's lease must be longer: another worker would repeat it meanwhile."""
 
     status_first_seconds: PositiveFloat = 30.0
     """From the sending of a request to the first look at its event; notifications bring it forward."""
@@ -54,6 +54,15 @@ class LicensingSettings(ServiceSettings):
     worker_concurrency: PositiveInt = 16
     worker_lease_seconds: Annotated[PositiveFloat, Field(ge=1)] = 120.0
     """How long a step may take, and how long the work of a process that died lies idle."""
+
+    @model_validator(mode="after")
+    def _an_exchange_ends_within_its_lease(self) -> Self:
+        if self.worker_lease_seconds <= self.apple_deadline_seconds:
+            raise ValueError(
+                f"WORKER_LEASE_SECONDS={self.worker_lease_seconds:g} must be more than "
+                f"APPLE_DEADLINE_SECONDS={self.apple_deadline_seconds:g}"
+            )
+        return self
 
     @property
     def pace(self) -> Pace:

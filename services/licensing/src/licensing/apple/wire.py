@@ -147,10 +147,12 @@ def retry_after(response: httpx2.Response, now: datetime) -> float | None:
 
 
 def failure_of(body: Mapping[str, Any]) -> AppleFailure | None:
-    """Read an `ErrorResponse`; None where the body is none."""
+    """Read an `ErrorResponse`, of a request or of an event's element; None where the body is none."""
     number = body.get("errorNumber")
     if not isinstance(number, int) or isinstance(number, bool) or number == 0:
         return None
+    if number not in RULES:
+        _log.error("apple: an error number that we do not know", number=number)
     told = body.get("errorInfo")
     told = told if isinstance(told, dict) else {}
     return AppleFailure(number, _names(told, "serialNumbers"), _names(told, "clientUserIds"))
@@ -196,8 +198,6 @@ def _meaning(call: Call, response: httpx2.Response, content: bytes) -> dict[str,
 
 def _refusal(failure: AppleFailure, status: int, wait: float | None) -> Exception:
     """Return the error for an error number: nothing was queued."""
-    if failure.number not in RULES:
-        _log.error("apple: an error number that we do not know", number=failure.number, status=status)
     match consequence_of(failure.number, status):
         case Consequence.REFUSED:
             return AppleRefused(failure, retry_after_seconds=wait)
