@@ -32,7 +32,7 @@ async def _age(world: World, days: int) -> None:
 
 async def _forget(world: World) -> None:
     """Do what the schedule does each day."""
-    _, job = jobs(world.database, keep_ended_days=90)
+    _, job, _ = jobs(world.database, keep_ended_days=90)
     await job.run()
 
 

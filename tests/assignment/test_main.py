@@ -93,8 +93,8 @@ async def test_scenario_19_a_restore_is_followed_by_versions_that_nobody_has_hea
     connection = await asyncpg.connect(environment["DATABASE_URL"])
     try:
         await connection.execute(
-            "INSERT INTO users (id, version, name, enrollment_ids, state, created_at, changed_at)"
-            " VALUES (gen_random_uuid(), 7, 'Zoe', '{}', 'active', now(), now())"
+            "INSERT INTO users (id, version, name, enrollment_ids, state, created_at, changed_at, told_at)"
+            " VALUES (gen_random_uuid(), 7, 'Zoe', '{}', 'active', now(), now(), now())"
         )
         await process(
             "assignment", "replay", "--restored", environment=environment, directory=tmp_path

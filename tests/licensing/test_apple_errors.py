@@ -122,9 +122,10 @@ async def test_an_unknown_number_goes_by_the_status_and_is_said_aloud(
 
 
 async def test_an_unknown_number_in_an_event_is_said_aloud_too() -> None:
-    body = {"eventStatus": "FAILED", "failures": [{"errorNumber": 9999}, {"errorNumber": 9709}]}
+    failures = [{"errorNumber": 9999}, {"errorNumber": 9709}]
+    scripted = Scripted(answering(eventStatus="FAILED", failures=failures))
     with structlog.testing.capture_logs() as said:
-        state = await Scripted(answering(200, **body)).apple.status(ACCESS, "E")
+        state = await scripted.apple.status(ACCESS, "E")
     assert [failure.number for failure in state.failures] == [9999, 9709]
     assert [each["number"] for each in said] == [9999]
 

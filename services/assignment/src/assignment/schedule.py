@@ -1,8 +1,12 @@
-"""What runs by the clock, beside what does in every service: assignments expire, and what ended is forgotten."""
+"""What runs by the clock, beside what does in every service.
+
+Assignments expire, what ended is forgotten, people are told again.
+"""
 
 from datetime import timedelta
 
 from assignment.handlers.forgetting import forget_ended
+from assignment.handlers.people import tell_again
 from assignment.handlers.withdrawing import revoke_expired
 from shared.database import Database
 from shared.schedule import Job
@@ -23,4 +27,12 @@ def jobs(database: Database, *, keep_ended_days: int) -> list[Job]:
     async def forget() -> None:
         await forget_ended(database, older_than=timedelta(days=keep_ended_days))
 
-    return [Job("expire assignments", _MINUTE, expire), Job("forget what ended", _DAY, forget)]
+    async def retell() -> None:
+        async with database.transaction() as tx:
+            await tell_again(tx)
+
+    return [
+        Job("expire assignments", _MINUTE, expire),
+        Job("forget what ended", _DAY, forget),
+        Job("tell people again", _MINUTE, retell),
+    ]

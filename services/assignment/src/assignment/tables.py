@@ -56,6 +56,8 @@ users = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     _time("created_at"),
     _time("changed_at"),
+    _time("told_at"),
+    sa.Index("users_by_told_at", "told_at"),
 )
 
 devices = sa.Table(
