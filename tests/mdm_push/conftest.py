@@ -95,12 +95,13 @@ def folder(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 async def simulator(folder: Path) -> AsyncIterator[ApnsSimulator]:
-    """APNs, insisting on every header that Apple recommends."""
+    """APNs, insisting on every header that Apple recommends, and on MDM pushes to the letter."""
     settings = ApnsSettings(
         certificate_file=folder / "server.pem",
         key_file=folder / "server.key",
         client_ca_file=folder / "ca.pem",
         required_headers=frozenset({"apns-topic", "apns-push-type", "apns-priority", "apns-expiration"}),
+        strict_mdm=True,
     )
     async with ApnsSimulator(settings) as simulator:
         yield simulator

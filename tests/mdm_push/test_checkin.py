@@ -67,7 +67,6 @@ async def test_conformance_10_an_empty_queue_is_a_200_without_a_body(doors: Door
         {"MessageType": "DeclarativeManagement", "UDID": "U", "Endpoint": "tokens"},
         {"MessageType": "GetToken", "UDID": "U", "TokenServiceType": "com.apple.maid"},
         {"MessageType": "TokenUpdate", "UDID": "U"},
-        {"MessageType": "Authenticate", "UDID": "U", "Topic": TOPIC, "SerialNumber": "a b"},
         {"MessageType": "Authenticate", "Topic": TOPIC},
         {"MessageType": "Authenticate", "UDID": "OTHER:USER-1", "Topic": TOPIC},
         {"Status": "Nonsense", "UDID": "U"},

@@ -98,6 +98,18 @@ async def test_a_shared_ipad_says_so_itself(bench: Workbench) -> None:
     assert told.event.kind is EnrollmentKind.SHARED_IPAD
 
 
+@pytest.mark.parametrize("said", ["", "VMnTlU9Hx4k+", "a b", 7])
+async def test_a_serial_number_that_cannot_be_read_keeps_no_device_from_enrolling(
+    bench: Workbench, said: object
+) -> None:
+    device = Device("UDID-virtual", bench.certificate("virtual"))
+    await bench.authenticate(device, SerialNumber=said)
+    await bench.token_update(device)
+    [told] = await bench.told()
+    assert isinstance(told.event, DeviceEnrolled)
+    assert told.event.serial_number is None
+
+
 async def test_a_known_device_that_authenticates_again_was_wiped(bench: Workbench) -> None:
     device = await bench.enroll()
     [target] = await bench.ask_install(device)

@@ -159,7 +159,16 @@ def test_a_header_from_anybody_else_proves_nothing(peer: str | None) -> None:
         prover().prove({"client-cert": f":{der(device)}:"}, BODY, peer=peer)
 
 
-@pytest.mark.parametrize("value", ["", "::", ":###:", "garbage", ":AAAA:", "%00"])
+@pytest.mark.parametrize("value", ["", ":", "::"])
+def test_a_proxy_that_saw_no_certificate_leaves_the_proof_to_the_signature(value: str) -> None:
+    device = AUTHORITY.issue_device(common_name="one")
+    proven = prover().prove({**signature(device), "client-cert": value}, BODY, peer=PROXY)
+    assert proven.hash == fingerprint(device)
+    with pytest.raises(DeviceRefused, match="no_identity"):
+        prover().prove({"client-cert": value}, BODY, peer=PROXY)
+
+
+@pytest.mark.parametrize("value", [":###:", "garbage", ":AAAA:", "%00"])
 def test_a_broken_header_is_refused(value: str) -> None:
     with pytest.raises(DeviceRefused, match="bad_header"):
         prover().prove({"client-cert": value}, BODY, peer=PROXY)

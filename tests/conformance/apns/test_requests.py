@@ -24,7 +24,7 @@ async def test_a_push_without_an_id_is_given_one(sender: Sender, token: str) -> 
 BAD_HEADERS: list[tuple[Headers, str]] = [
     ({"apns-topic": "com.apple.mgmt.External.other"}, "TopicDisallowed"),
     ({"apns-topic": ""}, "BadTopic"),
-    ({"apns-push-type": "alert"}, "InvalidPushType"),
+    ({"apns-push-type": "postcard"}, "InvalidPushType"),
     ({"apns-priority": "7"}, "BadPriority"),
     ({"apns-id": "not-a-uuid"}, "BadMessageId"),
     ({"apns-expiration": "tomorrow"}, "BadExpirationDate"),

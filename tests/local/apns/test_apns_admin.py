@@ -83,7 +83,7 @@ async def test_requests_can_be_watched_as_they_come_without_their_secrets(
     await sender.post(TOKEN)
     seen = (await admin.get("/requests")).json()
     await sender.post("cd" * 32)
-    await sender.post(TOKEN, body=b"{}")
+    await sender.post(TOKEN, body=b"[]")
     watched = await admin.get("/requests", params={"after": seen["last"]})
     assert [
         (row["token"], row["topic"], row["status"], row["reason"]) for row in watched.json()["requests"]

@@ -5,12 +5,15 @@ import json
 import ssl
 import uuid
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.simulators.apns import Answer, ApnsSettings, ApnsSimulator, Push, Rule, Silence
+from local.simulators.authority import Authority
 from tests.conformance.apns.h2_sender import Sender
-from tests.local.apns.parts import NOW, TOKEN, TOPIC, Clock, at_both_doors
+from tests.local.apns.parts import APP_TOPIC, NOW, TOKEN, TOPIC, Clock, Connect, at_both_doors
 
 pytestmark = at_both_doors
 
@@ -25,14 +28,57 @@ async def test_a_push_is_delivered_as_it_was_sent(
     assert simulator.answers == {"200": 1}
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"mdm":"magic","aps":{}}', b'{"mdm":1}', b'["mdm"]', b"[" * 4000, b"\xff\xfe"]
-)
-async def test_a_payload_that_is_no_mdm_push_is_refused(
+@pytest.mark.parametrize("body", [b'["mdm"]', b"null", b"[" * 4000, b"\xff\xfe"])
+async def test_a_payload_that_is_no_json_object_is_refused(
     sender: Sender, heard: list[Push], body: bytes
 ) -> None:
     reply = await sender.post(TOKEN, body=body)
     assert (reply.status, reply.reason, heard) == (400, "BadPayload", [])
+
+
+@pytest.mark.parametrize(
+    ("body", "magic"),
+    [(b'{"mdm":"magic","aps":{}}', "magic"), (b'{"mdm":1}', ""), (b'{"aps":{"alert":"Hello"}}', "")],
+)
+@pytest.mark.parametrize("push_type", ["mdm", "background", "alert"])
+async def test_what_apple_takes_though_its_page_warns_of_it_is_taken(
+    sender: Sender, heard: list[Push], body: bytes, magic: str, push_type: str
+) -> None:
+    """Published clients choose the type by the payload, and add an empty `aps`."""
+    reply = await sender.post(TOKEN, body=body, headers={"apns-push-type": push_type})
+    assert (reply.status, [push.magic for push in heard]) == (200, [magic])
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"body": b'{"mdm":"magic","aps":{}}'}, "BadPayload"),
+        ({"body": b'{"mdm":""}'}, "BadPayload"),
+        ({"headers": {"apns-push-type": "alert"}}, "InvalidPushType"),
+    ],
+)
+async def test_a_strict_box_takes_mdm_pushes_to_the_letter_alone(
+    settings: ApnsSettings, context: ssl.SSLContext, given: dict[str, Any], reason: str
+) -> None:
+    async with ApnsSimulator(replace(settings, strict_mdm=True)) as simulator:
+        simulator.registry.register([TOKEN], topic=TOPIC)
+        async with Sender(TOPIC).connected(simulator.port, context) as sender:
+            assert (await sender.post(TOKEN)).status == 200
+            reply = await sender.post(TOKEN, **given)
+    assert (reply.status, reply.reason) == (400, reason)
+
+
+async def test_an_apps_certificate_speaks_for_the_apps_parts_and_for_no_other_app(
+    simulator: ApnsSimulator, authority: Authority, settings: ApnsSettings, connect: Connect, tmp_path: Path
+) -> None:
+    context = ssl.create_default_context(cafile=settings.client_ca_file)
+    context.load_cert_chain(*authority.issue_push(topic=APP_TOPIC).write(tmp_path, "app"))
+    context.set_alpn_protocols(["h2"])
+    simulator.registry.register([TOKEN], topic=f"{APP_TOPIC}.voip")
+    sender = await connect(context, topic=f"{APP_TOPIC}.voip")
+    assert (await sender.post(TOKEN, headers={"apns-push-type": "voip"})).status == 200
+    for other in (f"{APP_TOPIC}.other", f"{APP_TOPIC}voip", TOPIC):
+        assert (await sender.post(TOKEN, headers={"apns-topic": other})).reason == "TopicDisallowed"
 
 
 REQUIRED = {

@@ -51,7 +51,7 @@ def _or_nothing(said: object, read_on: ValidatorFunctionWrapHandler) -> Any:
 
 
 Lenient = WrapValidator(_or_nothing)
-"""For results: one that cannot be read counts as not said. A report that is refused for it would come for ever."""
+"""What cannot be read counts as not said: a device that is refused for it would come again for ever."""
 
 
 class _Message(BaseModel):
@@ -103,7 +103,7 @@ class Authenticate(_Message):
     ProductName: Text = ""
     Model: Text = ""
     ModelName: Text = ""
-    SerialNumber: Serial | None = None
+    SerialNumber: Annotated[Serial | None, Lenient] = None
 
 
 class TokenUpdate(_Message):

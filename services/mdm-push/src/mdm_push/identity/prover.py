@@ -58,10 +58,12 @@ class Prover:
     def prove(self, headers: Mapping[str, str], body: bytes, *, peer: str | None) -> DeviceCertificate:
         """Return the certificate of the device that sent this. Raises DeviceRefused with the reason.
 
-        A proxy's header counts only from TRUSTED_PROXIES; from anybody else it is not even looked at.
+        A proxy's header counts only from TRUSTED_PROXIES; from anybody else it is not even looked at. Some proxies
+        send it without a value (`::`) where the device showed them no certificate.
         """
-        if CERTIFICATE_HEADER in headers and self._is_trusted(peer):
-            certificate = _from_header(headers[CERTIFICATE_HEADER])
+        shown = headers.get(CERTIFICATE_HEADER, "")
+        if shown.strip(": ") and self._is_trusted(peer):
+            certificate = _from_header(shown)
             others: tuple[x509.Certificate, ...] = ()
         elif SIGNATURE_HEADER in headers:
             certificate, rest = signer_of(headers[SIGNATURE_HEADER], body)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NoReturn, Self
@@ -22,6 +22,11 @@ PUSH_TYPES = frozenset(
     {"alert", "background", "complication", "controls", "fileprovider", "liveactivity", "location"}
     | {"mdm", "pushtotalk", "voip", "widgets"}
 )
+PARTS_OF_APPS = (
+    *(".complication", ".location-query", ".pushkit.fileprovider", ".voip", ".voip-ptt"),
+    *(".push-type.controls", ".push-type.liveactivity", ".push-type.widgets"),
+)
+"""Suffixes of an app's topic: "Sending notification requests to APNs", `apns-topic` by push type."""
 APNS_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 TOKEN = re.compile(r"([0-9a-fA-F]{2})+")
 
@@ -69,11 +74,15 @@ def apns_id_of(request: Request) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which headers may not be left out, how long a push without an expiration is kept, and who else is trusted."""
+    """Which headers may not be left out, how long a push without an expiration is kept, and who else is trusted.
+
+    `strict_mdm` holds a push on an MDM topic to Apple's words: its type is `mdm`, its payload `{"mdm": "<magic>"}`.
+    """
 
     required: AbstractSet[str]
     storage_seconds: float
     provider_tokens: ProviderTokens
+    strict_mdm: bool
 
     def read_push(self, request: Request, *, apns_id: str, now: float) -> Push:
         """Turn a request into a push, or raise `RefusedError` with the answer Apple would give."""
@@ -85,11 +94,12 @@ class Rules:
         expires_at = _expiration(headers, self.required, default=now + self.storage_seconds)
         priority = _priority(headers, self.required)
         topic = _topic(headers, self.required, request.certificate)
-        _push_type(headers, self.required, topic)
+        strict = self.strict_mdm and topic.startswith(MDM_TOPIC)
+        _push_type(headers, self.required, {"mdm"} if strict else PUSH_TYPES)
         collapse_id = headers.get("apns-collapse-id", "")
         if len(collapse_id.encode()) > COLLAPSE_ID_LIMIT:
             _refuse("BadCollapseId")
-        magic = _magic(request.body, topic)
+        magic = _magic(request.body, strict=strict)
         return Push(token, topic, magic, apns_id, priority, expires_at, now, collapse_id)
 
     def _prove(self, headers: dict[str, str], certificate: Certificate | None) -> None:
@@ -165,24 +175,35 @@ def _topic(headers: dict[str, str], required: AbstractSet[str], certificate: Cer
         _refuse("MissingTopic")
     if not given.strip() or not given.isprintable():
         _refuse("BadTopic")
-    if given.startswith(MDM_TOPIC) if certificate is None else given != own:
+    if not (_for_tokens(given) if certificate is None else own is not None and given in _topics_of(own)):
         _refuse("TopicDisallowed")
     return given
 
 
-def _push_type(headers: dict[str, str], required: AbstractSet[str], topic: str) -> None:
+def _for_tokens(topic: str) -> bool:
+    return not topic.startswith(MDM_TOPIC)
+
+
+def _topics_of(own: str) -> Iterator[str]:
+    """Return the topics that a certificate for this one is good for: an app's also for its parts."""
+    yield own
+    if not own.startswith(MDM_TOPIC):
+        yield from (own + part for part in PARTS_OF_APPS)
+
+
+def _push_type(headers: dict[str, str], required: AbstractSet[str], allowed: AbstractSet[str]) -> None:
     given = headers.get("apns-push-type")
     if given is None and "apns-push-type" not in required:
         return
-    allowed = {"mdm"} if topic.startswith(MDM_TOPIC) else PUSH_TYPES
     if given not in allowed:
         _refuse("InvalidPushType")
 
 
-def _magic(body: bytes, topic: str) -> str:
-    """Read the push magic of an MDM payload, exactly `{"mdm": "<magic>"}`; "" for another topic.
+def _magic(body: bytes, *, strict: bool) -> str:
+    """Read the push magic of a payload; "", which wakes no managed device, where there is none.
 
-    Apple lists no reason for a payload of another shape; the box says `BadPayload`, so that it is seen.
+    Apple lists no reason for a payload that cannot be read, or is not what `strict` asks; the box says `BadPayload`,
+    so that it is seen.
     """
     if not body:
         _refuse("PayloadEmpty")
@@ -192,10 +213,10 @@ def _magic(body: bytes, topic: str) -> str:
         payload = json.loads(body.decode())
     except (ValueError, RecursionError):
         _refuse("BadPayload")
-    if not topic.startswith(MDM_TOPIC):
-        return ""
     match payload:
-        case {"mdm": str(magic), **rest} if magic and not rest:
+        case {"mdm": str(magic), **rest} if magic and not (strict and rest):
             return magic
+        case {} if not strict:
+            return ""
         case _:
             _refuse("BadPayload")

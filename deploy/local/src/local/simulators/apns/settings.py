@@ -33,6 +33,9 @@ class ApnsSettings:
     # Apple's page asks for apns-topic and apns-push-type; Apple itself forgives a sender with a certificate, and
     # NanoMDM sends neither. Name them here to be stricter.
     required_headers: AbstractSet[str] = frozenset()
+    # Refuse, on an MDM topic, what Apple's page warns of and Apple itself is known to take: another push type than
+    # mdm, and a payload of more than its magic.
+    strict_mdm: bool = False
     pushes_kept: int = 10_000  # the newest ones, for the admin door
     seed: int = 0  # of the ids for pushes that came without one
     clock: Callable[[], float] = time.time  # seconds since 1970

@@ -59,7 +59,9 @@ class ApnsSimulator(Simulator):
         self.requests: deque[SeenRequest] = deque(maxlen=settings.pushes_kept)
         self.answers: Counter[str] = Counter()  # to all requests
         self._dice = random.Random(settings.seed)
-        self._rules = Rules(settings.required_headers, settings.storage_seconds, self.provider_tokens)
+        self._rules = Rules(
+            settings.required_headers, settings.storage_seconds, self.provider_tokens, settings.strict_mdm
+        )
         self._wiring = Wiring(
             react=self.react,
             mint_id=self._mint_id,
