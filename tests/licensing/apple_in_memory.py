@@ -52,6 +52,7 @@ class Answer(StrEnum):
     BUSY = "come later"
     NONE_LEFT = "refused whole: none left"
     REFUSED = "refused whole, for its first name"
+    UNKNOWN_USER = "refused whole, for a user that Apple does not know, and nobody is named"
 
 
 _TAKEN = frozenset({Answer.TAKEN, Answer.TAKEN_UNHEARD, Answer.TAKEN_AND_WE_DIE})
@@ -267,6 +268,8 @@ def _trouble(answer: Answer, first: Sequence[str], *, of_people: bool) -> Except
             return Unavailable("apple_503")
         case Answer.NONE_LEFT:
             return AppleRefused(AppleFailure(9709))
+        case Answer.UNKNOWN_USER:
+            return AppleRefused(AppleFailure(9609))
         case Answer.REFUSED:
             return AppleRefused(_failure(FINAL, first, of_people=of_people))
         case _:

@@ -224,6 +224,11 @@ class Situation:
             "SELECT size, (SELECT count(*) FROM license WHERE intent_id = intent.id) AS members FROM intent"
         )
         assert all(row["size"] == row["members"] for row in sizes)
+        lost = await self.rows(
+            "SELECT entitlement_id FROM license WHERE intent_id IS NOT NULL"
+            " AND NOT EXISTS (SELECT FROM intent WHERE intent.id = license.intent_id)"
+        )
+        assert not lost, "a licence in a request that is no more"
         stranded = await self.rows(
             "SELECT serial_number FROM license AS mine WHERE state IN ('reserved', 'releasing')"
             " AND intent_id IS NULL AND release_at IS NULL AND NOT EXISTS (SELECT FROM license AS other WHERE"

@@ -19,6 +19,7 @@ from licensing.decide import (
     overflow,
     refusal_for,
     refusal_of,
+    settled_by_list,
     verdicts,
 )
 from licensing.model import (
@@ -34,6 +35,7 @@ from licensing.model import (
     Pool,
     State,
 )
+from licensing.model.errors import RULES
 from shared import ids
 from shared.events.words import Held, Refusal
 
@@ -248,6 +250,28 @@ def test_a_failures_number_says_why_a_member_is_missing(number: int, expected: V
     assert unnamed == {Verdict(Happening.DONE): members[:1], expected: members[1:]}
     named = [Fault(9709), Fault(number, frozenset({"B"}))]
     assert verdicts(IntentKind.ASSOCIATE, members, listing, named) == unnamed
+
+
+@pytest.mark.parametrize("holder", ["S", ids.new_id()], ids=["device", "person"])
+@pytest.mark.parametrize("number", [None, 9999, *RULES])
+def test_whatever_apple_says_of_a_member_moves_it(number: int | None, holder: Holder) -> None:
+    """Whom the end of a request does not move would stay in it for ever, with the licence it holds."""
+    sent = {
+        IntentKind.ASSOCIATE: (State.ASSOCIATING, State.WITHDRAWING),
+        IntentKind.DISASSOCIATE: (State.DISASSOCIATING,),
+    }
+    faults = [] if number is None else [Fault(number)]
+    [member] = members = [license_(holder)]
+    for kind, states in sent.items():
+        listings = [
+            Listing(present, exact=True) for present in (frozenset[Holder](), frozenset({member.holder}))
+        ]
+        judged = [verdicts(kind, members, listing, faults) for listing in listings]
+        judged += [
+            after_refusal(members, fault).judged for fault in faults if not settled_by_list(kind, fault)
+        ]
+        for happening in {verdict.happening for each in judged for verdict in each}:
+            assert all(move(state, happening) is not IGNORED for state in states), (kind, happening)
 
 
 def test_two_numbers_that_name_nobody_explain_nothing() -> None:

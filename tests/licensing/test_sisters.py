@@ -7,6 +7,7 @@ from licensing.ledger.people import accepted
 from licensing.model import Ask, Holder
 from licensing.store import foreign, people, pools
 from shared.clock import TurnedClock
+from shared.events.licensing import LicenseAssigned
 from shared.ids import new_id
 from tests.licensing.situation import LIBRARY, Situation, Wish, wish
 
@@ -162,4 +163,21 @@ async def test_who_waited_for_a_release_and_adopts_meanwhile_is_asked_for_only_a
     await situation.request(later, library_id="lib-2")
     rows = await situation.rows("SELECT state, intent_id IS NULL FROM license ORDER BY state DESC")
     assert [tuple(row) for row in rows] == [("reserved", True), ("releasing", False)]
+    await situation.check()
+
+
+async def test_a_licence_that_is_there_stays_with_its_target_whichever_library_is_named(
+    situation: Situation,
+) -> None:
+    await situation.begin(1)
+    await situation.open_pool("lib-2", 1)
+    former = wish("A")
+    await situation.request(former, library_id=LIBRARY)
+    await assigned(situation, former)
+    await situation.told()
+    heir = wish("A")
+    await situation.request(heir, library_id="lib-2")
+    assert await states(situation) == [("assigned", False)]
+    [told] = [event for _, event in await situation.told() if isinstance(event, LicenseAssigned)]
+    assert told.library_id == LIBRARY, "what is told says where it is"
     await situation.check()

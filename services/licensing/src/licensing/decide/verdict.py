@@ -16,8 +16,12 @@ from shared.events.words import Refusal
 NOT_ENOUGH_LICENSES = 9709
 UNKNOWN_USER = 9609
 _BY_LIST = frozenset({NOT_ENOUGH_LICENSES, 9616, 9619})
-_AGAIN = RETRIED | {9616, 9619}
-"""9616, 9619: already, or not, assigned; where the list says otherwise, it has changed since."""
+_AGAIN = {
+    IntentKind.ASSOCIATE: RETRIED | {9616, 9619},
+    IntentKind.DISASSOCIATE: RETRIED | {9616, 9619, UNKNOWN_USER},
+}
+"""9616, 9619: already, or not, assigned; 9609: Apple does not know the holder. Where the list says otherwise, it has
+changed since."""
 _IRREVOCABLE = frozenset({9607, 9706})
 _NOT_FOR_DEVICES = frozenset({9628, 9707})
 _TOO_MANY = frozenset({9700, 9701, 9702})
@@ -93,7 +97,7 @@ def after_refusal(members: Sequence[License], fault: Fault) -> Repair:
 
     Where Apple names nobody, halves find the culprit: each is sent by itself.
     """
-    everybody = _refused(fault.number)
+    everybody = _refused(fault.number, members[0].holder)
     if fault.number in _IRREVOCABLE | _NOT_FOR_DEVICES or (
         len(members) == 1 and fault.number not in _TOO_MANY
     ):
@@ -121,17 +125,17 @@ def _others(group: Sequence[License], entitlement_ids: Collection[UUID]) -> list
 
 def _why(kind: IntentKind, member: License, faults: Sequence[Fault]) -> Verdict:
     number = _number(member.holder, faults)
-    if number is None or number in _AGAIN:
+    if number is None or number in _AGAIN[kind]:
         return Verdict(Happening.NOT_DONE)
     if number == NOT_ENOUGH_LICENSES:
         associating = kind is IntentKind.ASSOCIATE
         return Verdict(Happening.NONE_LEFT if associating else Happening.NOT_DONE)
-    return _refused(number)
+    return _refused(number, member.holder)
 
 
-def _refused(number: int) -> Verdict:
-    """Return what a no means: whose Apple user is not known is invited first, everybody else is refused."""
-    if number == UNKNOWN_USER:
+def _refused(number: int, holder: Holder) -> Verdict:
+    """Return what a no means: a person whose Apple user is not known is invited first, everybody else is refused."""
+    if number == UNKNOWN_USER and isinstance(holder, UUID):
         return Verdict(Happening.PROMISED)
     return Verdict(Happening.APPLE_REFUSED, number)
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from uuid import UUID
 
+from licensing import work
 from licensing.decide import Repair, Verdict, refusal_for
 from licensing.ledger import Ledger
-from licensing.model import Happening, Intent, IntentKind, License, State
-from licensing.store import intents, licenses
+from licensing.model import Happening, Holder, Intent, IntentKind, License, State
+from licensing.store import apple_users, intents, licenses
 from shared.database import Transaction
 from shared.events.words import Refusal
 
@@ -27,7 +28,7 @@ async def settle(
     if intent.kind is IntentKind.DISASSOCIATE:
         repair = repair.without(await _pass_on(tx, ledger, intent, repair.undone))
     for verdict, group in repair.judged.items():
-        _apply(ledger, intent, verdict, group)
+        await _apply(tx, ledger, intent, verdict, group)
     for part in repair.parts:
         again = intent.attempt + (len(part) == len(members))
         ledger.move(Happening.NOT_DONE, part, attempt=again)
@@ -70,18 +71,41 @@ async def _pass_on(
     return {formers[each.holder].entitlement_id for each in later}
 
 
-def _apply(ledger: Ledger, intent: Intent, verdict: Verdict, group: Sequence[License]) -> None:
+async def _apply(
+    tx: Transaction, ledger: Ledger, intent: Intent, verdict: Verdict, group: Sequence[License]
+) -> None:
+    again = intent.attempt + 1
     match verdict.happening:
         case Happening.NOT_DONE:
-            ledger.move(Happening.NOT_DONE, group, attempt=intent.attempt + 1)
+            ledger.move(Happening.NOT_DONE, group, attempt=again)
         case Happening.NONE_LEFT:
-            ledger.hesitate(intent.pool_id, attempt=intent.attempt + 1)
+            ledger.hesitate(intent.pool_id, attempt=again)
             unwilling = [each for each in group if each.no_wait]
             ledger.move(Happening.DENIED, unwilling, cause=Refusal.NO_LICENCE_LEFT)
             ledger.move(Happening.NONE_LEFT, [each for each in group if not each.no_wait])
+        case Happening.PROMISED:
+            joined = await _shown_as_joined(tx, ledger, intent, group)
+            ledger.move(Happening.NOT_DONE, [each for each in group if each.holder in joined], attempt=again)
+            ledger.move(Happening.PROMISED, [each for each in group if each.holder not in joined])
         case _:
             number = verdict.error_number
             ledger.move(verdict.happening, group, cause=refusal_for(number), error_number=number)
+
+
+async def _shown_as_joined(
+    tx: Transaction, ledger: Ledger, intent: Intent, group: Sequence[License]
+) -> AbstractSet[Holder]:
+    """Return whom Apple does not know (9609) though its list showed that they had joined, and have that read anew.
+
+    They are asked for again, more and more slowly, until a reading says that they have not: to invite them at once
+    would let the next reading find them joined, and go round for ever.
+    """
+    [library_id] = [pool.library_id for pool in ledger.pools if pool.pool_id == intent.pool_id]
+    pairs = [(library_id, each.holder) for each in group if isinstance(each.holder, UUID)]
+    joined = {user_id for _, user_id in await apple_users.associated(tx, pairs)}
+    if joined:
+        await work.want_apple_users(tx, library_id, joined)
+    return joined
 
 
 async def _let_later_lives_go_on(tx: Transaction, ledger: Ledger, intent: Intent, repair: Repair) -> None:
