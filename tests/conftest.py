@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from hypothesis import HealthCheck, settings
 
 from local.broker import Broker, BrokerKind, EmbeddedBroker, apache_available, choose, fetch_kafka
 from local.postgres import THROWAWAY, Databases, EmbeddedPostgres
@@ -18,6 +19,13 @@ from shared.kafka import KafkaConnection
 
 NewDatabase = Callable[[str], Awaitable[str]]
 NewTopicName = Callable[[str], Awaitable[str]]
+
+# No example is wrong because the machine is slow. In CI the examples are the same each time: a change is judged by what
+# it changes; new ones are drawn wherever else the tests run.
+settings.register_profile(
+    "house", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("house")
 
 CACHE = Path(__file__).parents[1] / ".cache"
 TOPIC_PARTITIONS = 4

@@ -11,7 +11,7 @@ from tests.conftest import CACHE, NewDatabase
 from tests.failures.grounds import Grounds
 
 HERE = Path(__file__).parent
-SECONDS = 180
+SECONDS = 600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

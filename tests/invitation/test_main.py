@@ -66,9 +66,7 @@ async def test_the_migrations_lead_to_the_declared_tables(new_database: NewDatab
     await assert_tables_match(url, METADATA)
 
 
-@pytest.mark.timeout(
-    90
-)  # two processes start one after the other, and perhaps the session's broker before them
+@pytest.mark.timeout(300)  # two processes start one after the other, perhaps the session's broker before them
 async def test_a_request_on_the_bus_becomes_a_letter_and_an_event(
     environment: Environment,
     kafka: KafkaConnection,

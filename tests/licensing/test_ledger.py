@@ -48,7 +48,7 @@ async def _one_intent(situation: Situation, place: int, *, sent: bool) -> AsyncI
         await ledger.close()
 
 
-@pytest.mark.timeout(120 + EXAMPLES)
+@pytest.mark.timeout(600 + 5 * EXAMPLES)
 @pytest.mark.parametrize("machine", [LedgerMachine, BookMachine])
 def test_the_promises_hold_whatever_happens_in_whatever_order(
     licensing_url: str, vault: Vault, machine: type[LedgerMachine]

@@ -61,7 +61,7 @@ async def test_the_migrations_lead_to_the_declared_tables(new_database: NewDatab
     await assert_tables_match(url, metadata)
 
 
-@pytest.mark.timeout(90)  # two processes start one after the other, perhaps the session's broker before them
+@pytest.mark.timeout(300)  # two processes start one after the other, perhaps the session's broker before them
 async def test_a_request_on_the_bus_becomes_licences_at_apple(
     environment: Environment,
     kafka: KafkaConnection,

@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 GRACE_SECONDS = 30
 PATIENCE_SECONDS = 40.0
 
-pytestmark = pytest.mark.timeout(120)  # whole processes start, on a machine that may be busy
+pytestmark = pytest.mark.timeout(300)  # whole processes start, on a machine that may be busy
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tests.stories.probe import Probe, probing
 from tests.stories.stage import Stage
 
 HERE = Path(__file__).parent
-SECONDS = 60
+SECONDS = 180
 
 IMPATIENT = {
     "licensing": {

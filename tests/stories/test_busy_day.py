@@ -148,7 +148,7 @@ class Day:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.timeout(120, func_only=True)
+@pytest.mark.timeout(300, func_only=True)
 async def test_at_the_end_of_a_busy_day_everything_adds_up(stage: Stage, seed: int) -> None:
     app = await stage.title(LICENSES)
     ipads = await stage.ipads(IPADS)

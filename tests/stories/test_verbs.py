@@ -31,7 +31,7 @@ from local.waiting import until
 from tests.local.orphans import runs
 from tests.stories.stage import Stage
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 PORTS = [port for each in FIXED_PORTS.values() for port in (each.http, each.metrics)]
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "BROKER": "embedded", "PYTHONUNBUFFERED": "1"}
