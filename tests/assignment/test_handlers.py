@@ -17,8 +17,8 @@ from shared.events.assignment import (
     RemovalRequested,
 )
 from shared.events.licensing import LicenseRefused
-from shared.events.mdm_push import InstallFailed
-from shared.events.words import AssetKind, InstallMode, Platform, RevokeReason
+from shared.events.mdm_push import DeviceUnenrolled, InstallFailed
+from shared.events.words import AssetKind, InstallMode, Platform, RevokeReason, UnenrollReason
 from shared.ids import new_id
 from tests.assignment.world import (
     LIBRARY,
@@ -227,6 +227,19 @@ async def test_devices_and_assets_keep_what_was_told_last(world: World) -> None:
     await world.hear(heard(told, sequence=now["sequence"] - 1))
     (row,) = await world.fetch("SELECT platforms FROM assets")
     assert row["platforms"] == ["iOS", "macOS"]
+
+
+async def test_a_device_whose_beginning_is_heard_after_its_end_stays_gone(world: World) -> None:
+    """Its beginning was parked, and is replayed after its end; only a later one brings it to life."""
+    device_id, (serial,) = new_id(), serials(1)
+    gone = DeviceUnenrolled(
+        enrollment_id=device_id, generation=1, serial_number=serial, reason=UnenrollReason.REMOVED
+    )
+    await world.hear(heard(gone, sequence=2))
+    await world.hear(heard(enrolled_device(device_id, serial), sequence=1))
+    assert await world.fetch("SELECT id FROM devices") == []
+    await world.hear(heard(enrolled_device(device_id, serial), sequence=3))
+    assert [row["enrolled"] for row in await world.fetch("SELECT enrolled FROM devices")] == [True]
 
 
 async def test_a_large_set_is_told_in_events_of_a_thousand(world: World) -> None:

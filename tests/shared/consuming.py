@@ -16,7 +16,7 @@ from shared.kafka import KafkaConnection
 from shared.parking import Parking
 from shared.relay import Relay, RelaySettings
 from shared.replay import Replay
-from tests.shared.conftest import asked, serials_heard
+from tests.shared.conftest import asked, fetch, serials_heard
 
 ASSET = asset_id("1", "STDQ")
 QUICK = ConsumerSettings(
@@ -67,6 +67,13 @@ async def until_heard(database: Database, serials: Sequence[str], *, seconds: fl
     """Return once all of these were written down. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not set(serials) <= set(await serials_heard(database)):
+            await asyncio.sleep(0.02)
+
+
+async def until_sent(database: Database, *, seconds: float = 20.0) -> None:
+    """Return once the relay sent all that was to be told. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while await fetch(database, "SELECT id FROM outbox LIMIT 1"):
             await asyncio.sleep(0.02)
 
 

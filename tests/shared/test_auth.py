@@ -212,7 +212,7 @@ async def test_an_issuer_whose_answer_drips_holds_nobody_up_for_long(
     monkeypatch.setattr(issuer_keys, "_TIMEOUT_SECONDS", 0.3)
 
     async def drip() -> AsyncIterator[bytes]:
-        for _ in range(30):
+        for _ in range(100):
             yield b" "
             await asyncio.sleep(0.1)
 
@@ -220,7 +220,7 @@ async def test_an_issuer_whose_answer_drips_holds_nobody_up_for_long(
     began = time.monotonic()
     with pytest.raises(Unavailable):
         await town.verifier.verify(town.issuer.token())
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
 
 
 async def test_aging_keys_are_renewed_beside_the_work(town: Town) -> None:

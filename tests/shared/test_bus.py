@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import shared
-from shared import bus, metrics, outbox
+from shared import bus, intake, metrics, outbox
 from shared.batches import Received, receive
 from shared.bus import ConsumerSettings
 from shared.database import Database, Transaction
@@ -134,7 +134,7 @@ async def test_of_a_large_poll_no_more_is_in_memory_than_a_batch_may_have(
         most = max(most, len(alive))
         return received
 
-    monkeypatch.setattr(bus, "receive", receive_counted)
+    monkeypatch.setattr(intake, "receive", receive_counted)
     serials = [str(new_id()) for _ in range(60)]
     await ask(database, *serials)
     async with consuming(database, kafka, write_down, ConsumerSettings(most_targets=5)):

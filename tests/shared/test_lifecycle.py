@@ -114,12 +114,7 @@ async def greet(_request: Request) -> PlainTextResponse:
     return PlainTextResponse("hello")
 
 
-async def dawdle(_request: Request) -> PlainTextResponse:
-    await asyncio.sleep(0.5)
-    return PlainTextResponse("at last")
-
-
-hello = Starlette(routes=[Route("/", greet), Route("/slow", dawdle)])
+hello = Starlette(routes=[Route("/", greet)])
 
 
 async def test_a_server_answers_over_tls_on_a_free_port(tmp_path: Path) -> None:
@@ -159,12 +154,19 @@ async def test_a_server_whose_certificate_cannot_be_read_does_not_start(tmp_path
 
 async def test_open_requests_are_answered_before_the_server_ends() -> None:
     lifecycle = Lifecycle()
-    server = HttpServer("api", hello, address=("127.0.0.1", 0))
+    asked = asyncio.Event()
+
+    async def dawdle(_request: Request) -> PlainTextResponse:
+        asked.set()
+        await asyncio.sleep(0.5)
+        return PlainTextResponse("at last")
+
+    server = HttpServer("api", Starlette(routes=[Route("/slow", dawdle)]), address=("127.0.0.1", 0))
     answers: list[asyncio.Task[httpx2.Response]] = []
 
     async def ask() -> None:
         answers.append(asyncio.create_task(client.get(f"http://127.0.0.1:{server.port}/slow")))
-        await asyncio.sleep(0.1)
+        await asked.wait()
 
     async with httpx2.AsyncClient() as client:
         assert await lifecycle.run([server, ending(lifecycle, ask)]) == 0
@@ -178,6 +180,7 @@ PROCESS = """
     async def run(stop):
         print("up", flush=True)
         await stop.wait()
+        print("stopping", flush=True)
         await asyncio.sleep(float(sys.argv[1]))
 
     sys.exit(asyncio.run(Lifecycle().run([Background("slow", run)])))
@@ -202,9 +205,10 @@ async def test_one_signal_drains_the_process(number: signal.Signals) -> None:
 
 
 async def test_a_second_signal_ends_the_process_at_once() -> None:
-    running = await process(20)
+    running = await process(60)
     running.send_signal(signal.SIGTERM)
-    await asyncio.sleep(0.3)
+    assert running.stdout is not None
+    await running.stdout.readuntil(b"stopping\n")
     running.send_signal(signal.SIGTERM)
     await asyncio.wait_for(running.communicate(), timeout=20)
     assert running.returncode == 1

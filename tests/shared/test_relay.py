@@ -129,3 +129,25 @@ async def test_a_relay_that_slept_past_its_lease_holds_nothing(database: Databas
     await leases.renew()
     await asyncio.sleep(0.25)
     assert leases.held() == []
+
+
+async def test_what_was_sent_is_deleted_before_its_bucket_may_be_given_up(
+    database: Database, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the bucket's next relay would send it again."""
+    relay = Relay(database, kafka)
+    async with database.transaction() as tx:
+        await outbox.append(tx, [told(place, 1) for place in range(5)])
+    assert await relay._publish_batch() == 5
+    left: list[int] = []
+    renew = relay._leases.renew
+
+    async def watched() -> None:
+        left.append(len(await fetch(database, "SELECT id FROM outbox")))
+        await renew()
+
+    monkeypatch.setattr(relay._leases, "due", lambda: True)
+    monkeypatch.setattr(relay._leases, "renew", watched)
+    assert await relay._publish_batch() == 0
+    assert left == [0]
+    await relay.close()

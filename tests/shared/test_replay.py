@@ -1,8 +1,10 @@
 """Parked records are handled again in the order of their key, while the consumer goes on receiving."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -245,22 +247,26 @@ async def test_a_version_that_is_not_known_yet_is_replayed_by_the_build_that_kno
 ) -> None:
     await do(handling, newer(record_of(asked(ASSET, "S1")), 2))
     assert await parked(database, "reason") == [("unknown_version",)]
-    stop = asyncio.Event()
-    await run_for_a_moment(Replay(database, handling, every_seconds=0.05), stop)
+    async with replaying(Replay(database, handling, every_seconds=0.05)):
+        await asyncio.sleep(0.4)
     assert await parked(database, "reason") == [("unknown_version",)]
     monkeypatch.setattr(AssignmentRequested, "version", 2)
-    await run_for_a_moment(Replay(database, handling, every_seconds=0.05), stop)
+    async with replaying(Replay(database, handling, every_seconds=0.05)), asyncio.timeout(20):
+        while await parked(database):
+            await asyncio.sleep(0.02)
     assert await serials_heard(database) == ["S1"]
-    assert await parked(database) == []
 
 
-async def run_for_a_moment(replay: Replay, stop: asyncio.Event) -> None:
-    """Let a worker live for long enough to look for what was parked."""
-    stop.clear()
+@asynccontextmanager
+async def replaying(replay: Replay) -> AsyncIterator[None]:
+    """Let a worker look for what was parked."""
+    stop = asyncio.Event()
     task = asyncio.create_task(replay.run(stop))
-    await asyncio.sleep(0.4)
-    stop.set()
-    await task
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
 
 
 async def test_scenario_24_a_replay_and_the_consumer_keep_the_order_between_them(
@@ -286,7 +292,7 @@ async def test_scenario_24_a_replay_and_the_consumer_keep_the_order_between_them
                 await ask_for_all(database, handling.parking.consumer)
             await asyncio.sleep(0.01)
         handler.mended = True
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len([serial for serial in await serials_heard(database) if mark in serial]) < 120:
                 # A record that failed a moment ago may be parked only now: whoever mends asks until nothing is left.
                 await ask_for_all(database, handling.parking.consumer)
@@ -295,3 +301,27 @@ async def test_scenario_24_a_replay_and_the_consumer_keep_the_order_between_them
     for place in range(3):
         numbers = [int(serial.split("-")[1]) for serial in heard if serial.endswith(f"-{place}")]
         assert numbers == list(range(40))
+
+
+async def test_a_follower_whose_head_is_discarded_while_it_is_tried_goes_next(
+    database: Database, handling: Handling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would wait behind nothing, and everything of its entitlement behind it."""
+    [mine] = new_ids(1)
+    await do(handling, record_of(asked(ASSET, "BAD1", entitlements=[mine])))
+    await do(handling, record_of(asked(ASSET, "S2", entitlements=[mine])))
+    await fetch(database, "UPDATE parked SET replay_asked_at = now() WHERE reason = 'follows'")
+    head, _ = await parked(database)
+    real = Replay._replay_row
+
+    async def and_the_head_goes(self: Replay, row_id: UUID, *said: Any) -> Any:
+        left = await real(self, row_id, *said)
+        async with database.transaction() as tx:
+            await remove(tx, head[0])
+        return left
+
+    monkeypatch.setattr(Replay, "_replay_row", and_the_head_goes)
+    assert await Replay(database, handling).replay_asked() == 0
+    monkeypatch.undo()
+    assert await Replay(database, handling).replay_asked() == 1
+    assert await serials_heard(database) == ["S2"]

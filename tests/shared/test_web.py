@@ -198,9 +198,14 @@ async def test_an_unreadable_body_is_422_and_names_the_fields(
     assert set(problem(answer, 422, "invalid")["fields"]) == fields
 
 
-async def test_a_body_that_is_no_json_is_422(http: httpx2.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [b"{hunter2", b"[" * 100_000, b'{"name": "\xff"}', b'{"name": ' + b"9" * 5_000 + b"}"],
+    ids=["cut", "deep", "not UTF-8", "a long number"],
+)
+async def test_a_body_that_is_no_json_is_422(http: httpx2.AsyncClient, body: bytes) -> None:
     headers = {"content-type": "application/json"}
-    answer = await http.post("/v1/things", content=b"{hunter2", headers=headers)
+    answer = await http.post("/v1/things", content=body, headers=headers)
     assert set(problem(answer, 422, "invalid")["fields"]) == {"body"}
     assert "hunter2" not in answer.text
 

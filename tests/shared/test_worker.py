@@ -3,6 +3,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -164,3 +165,63 @@ async def test_a_worker_does_only_the_kinds_it_has_steps_for(database: Database)
             while len(await fetch(database, "SELECT id FROM work")) > 1:
                 await asyncio.sleep(0.02)
     assert [row["kind"] for row in await fetch(database, "SELECT kind FROM work")] == ["fax"]
+
+
+async def test_only_what_was_never_tried_is_brought_forward(database: Database) -> None:
+    """What failed once waits as long as it was asked to."""
+    await add(database, {}, {}, {})
+    fresh, failed, due = [row["id"] for row in await fetch(database, "SELECT id FROM work ORDER BY id")]
+    await put_off(database, fresh, attempts=0)
+    await put_off(database, failed, attempts=1)
+    async with database.transaction() as tx:
+        await worker.hasten(tx, [failed, fresh, due])
+    assert await waiting(database) == [failed]
+
+
+async def test_what_failed_is_resumed_and_what_is_planned_for_later_is_not(database: Database) -> None:
+    await add(database, {}, {}, {})
+    planned, failed, taken = [row["id"] for row in await fetch(database, "SELECT id FROM work ORDER BY id")]
+    await put_off(database, planned, attempts=0)
+    for row_id in (failed, taken):
+        await put_off(database, row_id, attempts=1)
+    await fetch(database, "UPDATE work SET lease = id WHERE id = $1", taken)
+    async with database.transaction() as tx:
+        await worker.resume(tx)
+    assert await waiting(database) == [planned, taken]
+
+
+@pytest.mark.parametrize("attempts", [0, 1], ids=["hasten", "resume"])
+async def test_two_who_bring_the_same_rows_forward_do_not_block_each_other(
+    database: Database, attempts: int
+) -> None:
+    await add(database, {}, {})
+    first, last = [row["id"] for row in await fetch(database, "SELECT id FROM work ORDER BY id")]
+    for row_id in (last, first):  # a plain scan comes to the first one last
+        await put_off(database, row_id, attempts=attempts)
+
+    async def both() -> None:
+        async with database.transaction() as tx:
+            await tx.raw.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off")
+            await (worker.resume(tx) if attempts else worker.hasten(tx, [last, first]))
+
+    async with database.transaction() as tx:
+        lock = "SELECT FROM work WHERE id = $1 FOR UPDATE"
+        await tx.raw.execute(lock, first)
+        other = asyncio.create_task(both())
+        while not await fetch(database, "SELECT FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+        await tx.raw.execute(lock, last)
+    await other
+    assert await waiting(database) == []
+
+
+async def put_off(database: Database, row_id: UUID, *, attempts: int) -> None:
+    statement = "UPDATE work SET due_at = due_at + interval '1 hour', attempts = $2 WHERE id = $1"
+    await fetch(database, statement, row_id, attempts)
+
+
+async def waiting(database: Database) -> list[UUID]:
+    """Return what is not due yet."""
+    return [
+        row["id"] for row in await fetch(database, "SELECT id FROM work WHERE due_at > now() ORDER BY id")
+    ]

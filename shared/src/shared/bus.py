@@ -1,19 +1,19 @@
 """The consumer loop: poll, group, handle, commit; it stands still rather than skip, and says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from shared import metrics
-from shared.batches import Batch, Place, Received, receive, to_batches
+from shared.batches import Batch
 from shared.database import Database, unavailable
 from shared.errors import ManagedDistributionError
-from shared.events.registry import REGISTRY
 from shared.feed import Feed, FeedSettings, Polled
 from shared.handling import Handling, TooManyParked
+from shared.intake import batches_of
 from shared.kafka import KafkaConnection
 from shared.retry import Backoff
 from shared.topics import named
@@ -131,8 +131,11 @@ class Consumer:
 
     async def _consume(self, feed: Feed, stop: asyncio.Event) -> None:
         self._heard()
+        self._halted = None
         while not stop.is_set():
             self._turned()
+            if len(self._handling.parked_in_a_row) >= self._settings.parked_in_a_row:
+                await self._stand_still(feed, stop)
             polled = await feed.poll(stop, self._settings.poll_seconds)
             if polled.lost:
                 await self._say_lost(feed, polled, stop)
@@ -142,58 +145,28 @@ class Consumer:
             else:
                 await feed.commit()
                 await self._look_at_silence(feed)
-            if self._handling.parked_in_a_row >= self._settings.parked_in_a_row:
-                await self._stand_still(feed, stop)
 
     async def _handle(self, feed: Feed, polled: Polled, stop: asyncio.Event) -> None:
         feed.busy()
         try:
-            async for batch in self._batches(polled):
+            async for batch in batches_of(
+                polled,
+                self._handling.handlers,
+                consumer=self._handling.parking.consumer,
+                most_events=self._settings.most_events,
+                most_targets=self._settings.most_targets,
+            ):
                 if not await self._do(feed, batch, stop):
                     return
             await feed.done({partition: got[-1].offset + 1 for partition, got in polled.records.items()})
         finally:
             feed.idle()
 
-    async def _batches(self, polled: Polled) -> AsyncIterator[Batch]:
-        hears, most = self._handling.handlers, self._settings
-        async for received in self._received(polled):
-            for batch in to_batches(
-                received, hears, most_events=most.most_events, most_targets=most.most_targets
-            ):
-                yield batch
-
-    async def _received(self, polled: Polled) -> AsyncIterator[list[Received]]:
-        """Read the records, in sets of so many targets: a poll may bring 500,000, and each is a kilobyte of memory.
-
-        The other tasks of the process get their turn between any two.
-        """
-        received: list[Received] = []
-        weight = 0
-        for partition, got in polled.records.items():
-            for record in got:
-                place = Place(partition.topic, partition.partition, record.offset)
-                read = receive(
-                    place,
-                    key=record.key or b"",
-                    headers=record.headers,
-                    value=record.value,
-                    heard_here=self._handling.handlers.keys(),
-                )
-                if read.envelope is not None and read.envelope.type not in REGISTRY:
-                    metrics.EVENTS_UNKNOWN.labels(self._handling.parking.consumer).inc()
-                received.append(read)
-                weight += read.weight()
-                if weight >= self._settings.most_targets:
-                    yield received
-                    received, weight = [], 0
-                await asyncio.sleep(0)
-        yield received
-
     async def _do(
         self, feed: Feed, batch: Batch, stop: asyncio.Event, tries: int = _TRIES_AS_A_WHOLE
     ) -> bool:
         """Handle one batch, waiting out whatever is unavailable; return False if `stop` came first."""
+        began_at = self._clock.monotonic()
         trouble = Backoff()
         while not stop.is_set():
             try:
@@ -204,9 +177,12 @@ class Consumer:
                 if not unavailable(error):
                     raise
                 _log.warning("bus: waiting", cause=type(error).__name__, event_type=batch.name())
+                if self._clock.monotonic() - began_at > _STUCK_SECONDS:
+                    self._halted = "batch_waits"
                 await self._rest(feed, stop, trouble.next())
                 tries -= 1
             else:
+                self._halted = None
                 return True
             if tries <= 0 and len(batch.records) > 1:
                 first, second = batch.halves()
@@ -218,28 +194,25 @@ class Consumer:
         await feed.rest(stop, seconds)
 
     async def _stand_still(self, feed: Feed, stop: asyncio.Event) -> None:
-        """Past the limit of parked records in a row: consume nothing until one was replayed or discarded."""
+        """Past the limit of parked records in a row: consume nothing until one of them was replayed or discarded."""
         self._halted = "too_many_dead_letters"
-        _log.error("bus: too many dead letters in a row", parked=self._handling.parked_in_a_row)
-        before = await self._parked_now()
-        while not stop.is_set():
+        _log.error("bus: too many dead letters in a row", parked=len(self._handling.parked_in_a_row))
+        while not stop.is_set() and await self._all_still_parked():
             await self._rest(feed, stop, 1.0)
-            now = await self._parked_now()
-            if now is not None and before is not None and now < before:
-                break
-            before = now if now is not None else before  # other replicas may park more
+        self._handling.parked_in_a_row.clear()
         self._halted = None
-        self._handling.parked_in_a_row = 0
 
-    async def _parked_now(self) -> int | None:
-        """Count the parked rows, unless the database does not answer."""
+    async def _all_still_parked(self) -> bool:
+        """Say whether nobody has looked after them; where the database does not answer, nobody has."""
+        handling = self._handling
         try:
             async with self._database.reading() as tx:
-                return await self._handling.parking.count(tx)
+                still = await handling.parking.still(tx, handling.parked_in_a_row)
+                return still.issuperset(handling.parked_in_a_row)
         except Exception as error:
             if not unavailable(error):
                 raise
-            return None
+            return True
 
     async def _say_lost(self, feed: Feed, polled: Polled, stop: asyncio.Event) -> None:
         """Tell that records are gone unread, and let everything open ask again: so it heals (promise 4).

@@ -43,14 +43,14 @@ class NothingWorked(ManagedDistributionError):
 class Handling:
     """Brings batches to their handlers, exactly once in effect.
 
-    `parked_in_a_row` counts the records parked for a fault of their own with none handled in between;
+    `parked_in_a_row` are the ids of the events parked for a fault of their own with none handled in between;
     `turned_at` is when the last transaction ended, on the monotonic clock.
     """
 
     def __init__(self, database: Database, handlers: Handlers, parking: Parking) -> None:
         self.handlers = handlers
         self.parking = parking
-        self.parked_in_a_row = 0
+        self.parked_in_a_row: list[UUID] = []
         self.turned_at = database.clock.monotonic()
         self._database = database
 
@@ -204,16 +204,18 @@ class Handling:
         return int(bool(failed))
 
     async def _park(self, record: Received, error: Exception, most_in_a_row: int | None) -> None:
-        if most_in_a_row is not None and self.parked_in_a_row >= most_in_a_row:
-            raise TooManyParked(f"{self.parked_in_a_row} records in a row could not be handled")
+        if most_in_a_row is not None and len(self.parked_in_a_row) >= most_in_a_row:
+            raise TooManyParked(f"{len(self.parked_in_a_row)} records in a row could not be handled")
+        parcel = Parcel(record, trouble(error))
         async with self._database.transaction() as tx:
-            parked = await self.parking.park(tx, [Parcel(record, trouble(error))])
-        self.parked_in_a_row += parked
+            parked = await self.parking.park(tx, [parcel])
+        if parked:
+            self.parked_in_a_row.append(parcel.event_id())
         metrics.EVENTS_PARKED.labels(self.parking.consumer).inc(parked)
 
     def _handled(self, kind: type[Event], count: int) -> None:
         if count:
-            self.parked_in_a_row = 0
+            self.parked_in_a_row.clear()
             metrics.EVENTS_HANDLED.labels(self.parking.consumer, kind.__name__).inc(count)
 
 

@@ -1,6 +1,6 @@
 """Parked records: what could not be handled waits here, visible, and only its own entitlements wait behind it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID, uuid5
@@ -38,6 +38,7 @@ FROM unnest($3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::int[], $8::b
 WHERE part <> 0 OR NOT EXISTS (SELECT FROM inbox WHERE inbox.consumer = $1 AND inbox.event_id = row.event_id)
 ON CONFLICT ON CONSTRAINT parked_once DO NOTHING RETURNING id
 """
+_STILL = "SELECT DISTINCT event_id FROM parked WHERE consumer = $1 AND event_id = ANY ($2::uuid[])"
 _CROWDED = "SELECT DISTINCT key FROM parked WHERE consumer = $1 AND key = ANY ($2::bytea[])"
 _CROWD = "SELECT key, event_id, entitlement_ids FROM parked WHERE consumer = $1 AND key = ANY ($2::bytea[])"
 _LOCK = "SELECT pg_advisory_xact_lock(lock) FROM unnest($1::bigint[]) AS lock"
@@ -161,10 +162,10 @@ class Parking:
             "DELETE FROM parked WHERE consumer = $1 AND key = ANY ($2::bytea[])", self.consumer, keys
         )
 
-    async def count(self, tx: Transaction) -> int:
-        """Return how many rows are parked."""
-        count: int = await tx.raw.fetchval("SELECT count(*) FROM parked WHERE consumer = $1", self.consumer)
-        return count
+    async def still(self, tx: Transaction, event_ids: Collection[UUID]) -> set[UUID]:
+        """Return which of these events are parked still, whole or in part."""
+        rows = await tx.raw.fetch(_STILL, self.consumer, list(event_ids))
+        return {row["event_id"] for row in rows}
 
     def content(self, row: Mapping[str, Any]) -> bytes | None:
         """Return the value of a parked row as it came."""

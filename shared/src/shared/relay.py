@@ -103,9 +103,7 @@ class Relay:
     async def close(self) -> None:
         """Delete what was acknowledged last, give the leases back, close the producer."""
         try:
-            async with self._database.transaction() as tx:
-                await tx.raw.execute(_DELETE, self._acknowledged)
-            self._acknowledged = []
+            await self._delete_acknowledged()
             await self._leases.give_back()
         except Exception as error:
             if not unavailable(error):
@@ -126,6 +124,7 @@ class Relay:
     async def _publish_batch(self) -> int:
         """Delete what was acknowledged, read the next rows and publish them; return how many were sent."""
         if self._leases.due():
+            await self._delete_acknowledged()  # a bucket that is given up takes with it what was sent already
             await self._leases.renew()
         buckets = self._leases.held()
         rows = await self._take(buckets) if buckets else []
@@ -139,6 +138,11 @@ class Relay:
         finally:
             metrics.EVENTS_PUBLISHED.inc(len(self._acknowledged))
         return len(self._acknowledged)
+
+    async def _delete_acknowledged(self) -> None:
+        async with self._database.transaction() as tx:
+            await tx.raw.execute(_DELETE, self._acknowledged)
+        self._acknowledged = []
 
     async def _take(self, buckets: Sequence[int]) -> Sequence[Mapping[str, Any]]:
         """Read the first rows of these buckets; those acknowledged before are deleted on the same trip.

@@ -29,10 +29,15 @@ SELECT key FROM parked WHERE consumer = $1 AND replay_asked_at IS NOT NULL
 GROUP BY key ORDER BY min(replay_asked_at) LIMIT 100
 """
 _OF_KEY = """
-SELECT id, entitlement_ids, reason, replay_asked_at IS NOT NULL AS asked FROM parked
+SELECT id, entitlement_ids, reason, replay_asked_at FROM parked
 WHERE consumer = $1 AND key = $2 ORDER BY topic, record_offset, part
 """
-_ANSWERED = "UPDATE parked SET replay_asked_at = NULL WHERE id = ANY ($1::uuid[])"
+# What was asked for anew meanwhile stays asked for: what it waited behind may be gone by now.
+_ANSWERED = """
+UPDATE parked SET replay_asked_at = NULL
+FROM unnest($1::uuid[], $2::timestamptz[]) AS seen (id, asked_at)
+WHERE parked.id = seen.id AND parked.replay_asked_at = seen.asked_at
+"""
 _ASK_FOR_TYPES = """
 UPDATE parked SET replay_asked_at = $2
 WHERE consumer = $1 AND reason = 'unknown_version' AND event_type = ANY ($3::text[])
@@ -87,12 +92,15 @@ class Replay:
         stuck: set[UUID] = set()
         for row in rows:
             left: Collection[UUID] | None = row["entitlement_ids"]
-            if row["asked"] or row["reason"] == FOLLOWS:
+            if row["replay_asked_at"] is not None or row["reason"] == FOLLOWS:
                 left = await self._replay_row(row["id"], key, stuck)
             stuck.update(left or ())
             done += left is None
+        asked = [row for row in rows if row["replay_asked_at"] is not None]
         async with self._database.transaction() as tx:
-            await tx.raw.execute(_ANSWERED, [row["id"] for row in rows if row["asked"]])
+            await tx.raw.execute(
+                _ANSWERED, [row["id"] for row in asked], [row["replay_asked_at"] for row in asked]
+            )
         return done
 
     async def _replay_row(

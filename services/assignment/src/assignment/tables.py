@@ -77,6 +77,13 @@ devices = sa.Table(
     sa.Index("devices_by_serial_number", "serial_number"),
 )
 
+gone_devices = sa.Table(
+    "gone_devices",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),  # of the end of a device that was never heard of
+)
+
 apple_users = sa.Table(
     "apple_users",
     metadata,

@@ -82,6 +82,9 @@ async def _on_invalid_request(request: Request, error: RequestValidationError) -
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    if isinstance(error.__cause__, ValueError | RecursionError):  # a body that FastAPI's parser stumbles over
+        fields = {"body": "this is no JSON that can be read"}
+        return _document(request.state.correlation_id, 422, "invalid", "cannot be read: body", fields=fields)
     slug = _SLUGS.get(error.status_code, f"http_{error.status_code}")
     return _document(
         request.state.correlation_id, error.status_code, slug, str(error.detail), headers=error.headers

@@ -34,10 +34,13 @@ async def device_told(
     latest = {one.event.enrollment_id: one for one in sorted(heard, key=_sequence)}
     tx.reach(Rung.TARGETS)
     known = await devices.lock_with_sequences(tx, latest)
+    unknown = latest.keys() - known.keys()
+    told_before = {device_id: sequence for device_id, (_, sequence) in known.items()}
+    told_before |= await devices.gone_before_known(tx, unknown) if unknown else {}
     news = {
         device_id: _told(one)
         for device_id, one in latest.items()
-        if device_id not in known or known[device_id][1] < _sequence(one)
+        if device_id not in told_before or told_before[device_id] < _sequence(one)
     }
     if not news:
         return
@@ -59,6 +62,9 @@ async def device_gone(tx: Transaction, heard: Sequence[Heard[DeviceUnenrolled]])
         for device_id, (device, sequence) in known.items()
         if sequence < _sequence(latest[device_id]) and device.generation <= latest[device_id].event.generation
     }
+    unknown = latest.keys() - known.keys()
+    if unknown:  # its beginning may be parked, and be heard only after its end
+        await devices.note_gone(tx, {device_id: _sequence(latest[device_id]) for device_id in unknown})
     if not gone:
         return
     await devices.unenroll(tx, {device_id: _sequence(one) for device_id, one in gone.items()})

@@ -1,6 +1,6 @@
 """Devices, as mdm-push told them last. A device's row is the lock under which its covers and lives change."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -37,6 +37,11 @@ UPDATE devices SET enrolled = false, sequence = gone.sequence, changed_at = $3
 FROM unnest($1::uuid[], $2::bigint[]) AS gone (id, sequence)
 WHERE devices.id = gone.id
 """
+_NOTE_GONE = """
+INSERT INTO gone_devices (id, sequence) SELECT * FROM unnest($1::uuid[], $2::bigint[])
+ON CONFLICT (id) DO UPDATE SET sequence = greatest(gone_devices.sequence, excluded.sequence)
+"""
+_GONE = "SELECT id, sequence FROM gone_devices WHERE id = ANY ($1::uuid[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,16 @@ async def put(tx: Transaction, told: Sequence[Told]) -> None:
 async def unenroll(tx: Transaction, sequences: dict[UUID, int]) -> None:
     """Store that these devices are no longer enrolled, with the sequence that says so."""
     await tx.raw.execute(_UNENROLL, list(sequences), list(sequences.values()), tx.now)
+
+
+async def note_gone(tx: Transaction, sequences: Mapping[UUID, int]) -> None:
+    """Remember the end of devices that were never heard of: what was told before it must not bring them to life."""
+    await tx.raw.execute(_NOTE_GONE, list(sequences), list(sequences.values()))
+
+
+async def gone_before_known(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return with which sequence the end was told of those devices of which nothing else was."""
+    return {row["id"]: row["sequence"] for row in await tx.raw.fetch(_GONE, list(ids))}
 
 
 def _device(row: Record) -> Device:

@@ -240,6 +240,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("assignment_id", "state"),
     )
     op.create_table(
+        "gone_devices",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "users",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
