@@ -141,7 +141,7 @@ async def test_a_child_deaf_to_its_signal_is_killed_with_its_group_after_its_gra
     await child.wait_until(says(wanted, "up"), within_seconds=10)
     began = time.monotonic()
     assert await child.stop() == -signal.SIGKILL
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     with pytest.raises(ProcessLookupError):
         await _until_the_group_is_gone(child.pid)
 
@@ -170,7 +170,7 @@ async def test_the_first_to_end_by_itself_is_named(tmp_path: Path) -> None:
     async with Children() as children:
         await children.start(lasting, ready=at_once)
         await children.start(fleeting, ready=at_once)
-        assert (await asyncio.wait_for(children.first_to_end(), 5)).name == "fleeting"
+        assert (await asyncio.wait_for(children.first_to_end(), 20)).name == "fleeting"
 
 
 async def test_an_interrupt_at_the_terminal_is_for_the_parent_alone(tmp_path: Path) -> None:

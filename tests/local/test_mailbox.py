@@ -16,6 +16,7 @@ import pytest
 
 from local.simulators.authority import Authority
 from local.simulators.mailbox import Login, MailboxSettings, MailboxSimulator
+from local.waiting import until
 
 LOGIN = Login(user="invitation", password="a password of the test")
 
@@ -177,14 +178,14 @@ async def test_a_letter_may_come_back_later_as_a_report(
     mailbox: MailboxSimulator, client: aiosmtplib.SMTP
 ) -> None:
     async with httpx2.AsyncClient(base_url=mailbox.admin_url, trust_env=False) as admin:
-        bounce = {"address": "gone@school.example", "after_seconds": 0.1, "times": 1}
+        bounce = {"address": "gone@school.example", "after_seconds": 1, "times": 1}
         assert (await admin.post("/bounces", json=[bounce])).status_code == 200
     sent = letter("gone@school.example")
     sent["Message-ID"] = "<of-the-letter@school.example>"
     await client.send_message(sent)
     assert await read(mailbox) == []
-    await asyncio.sleep(0.2)
-    [notice] = await read(mailbox, to="it@school.example")
+    notices = await until(partial(read, mailbox, to="it@school.example"), bool)
+    [notice] = notices
     assert notice["envelope"]["from"] == ""
     parsed: Any = message_from_string(notice["raw"])
     assert (parsed.get_content_type(), parsed.get_param("report-type")) == (
@@ -205,11 +206,11 @@ async def test_a_letter_may_come_back_later_as_a_report(
 
 
 async def test_a_reply_may_stand_for_a_while(mailbox: MailboxSimulator, client: aiosmtplib.SMTP) -> None:
-    await script(mailbox, step="RCPT", text="451 4.7.1 greylisted", for_seconds=0.3)
+    await script(mailbox, step="RCPT", text="451 4.7.1 greylisted", for_seconds=2)
     for _ in range(3):
         with pytest.raises(aiosmtplib.SMTPRecipientsRefused):
             await client.send_message(letter())
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(2)
     await client.send_message(letter())
     assert len(mailbox.letters) == 1
 

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import select
 import signal
 import sys
 from pathlib import Path
@@ -49,10 +51,8 @@ async def test_signals_do_not_end_the_watchdog_before_its_time(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     watchdog = Path(sys.modules["local.watchdog"].__file__ or "")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(watchdog), stdin=asyncio.subprocess.PIPE
-    )
-    assert process.stdin is not None
+    its_end, our_end = os.pipe()
+    process = await asyncio.create_subprocess_exec(sys.executable, str(watchdog), stdin=its_end)
     victim = Child(
         Command(
             name="victim",
@@ -61,13 +61,16 @@ async def test_signals_do_not_end_the_watchdog_before_its_time(
             log_file=tmp_path / "log",
         )
     )
-    process.stdin.write(f"watch {victim.pid} {signal.SIGTERM.value} 10\n".encode())
-    await asyncio.sleep(0.3)  # its signal handling stands by then
+    os.write(our_end, f"watch {victim.pid} {signal.SIGTERM.value} 10\n".encode())
+    async with asyncio.timeout(20):
+        while select.select([its_end], [], [], 0)[0]:  # once it reads, its signal handling stands
+            await asyncio.sleep(0.02)
     process.send_signal(number)
     await asyncio.sleep(0.1)
     assert victim.exit_code is None
-    process.stdin.close()
-    assert await asyncio.wait_for(victim.ended(), 5) == -signal.SIGTERM
+    os.close(its_end)
+    os.close(our_end)
+    assert await asyncio.wait_for(victim.ended(), 20) == -signal.SIGTERM
     assert await process.wait() == 0
 
 

@@ -87,6 +87,11 @@ class Sender:
         self._flush()
         return await self._pong
 
+    def pieces(self, future: asyncio.Future[Reply]) -> list[bytes]:
+        """Return what has come so far of an answer's body."""
+        [reply] = [reply for reply, waiting in self._replies.values() if waiting is future]
+        return reply.pieces
+
     def give_up(self, future: asyncio.Future[Reply]) -> None:
         [stream_id] = [s for s, (_, waiting) in self._replies.items() if waiting is future]
         self.h2.reset_stream(stream_id)

@@ -55,7 +55,7 @@ def test_the_work_is_the_cross_product_of_assets_and_targets(admin: Admin) -> No
 def test_progress_grows_task_by_task_and_counts_add_up_at_every_instant(admin: Admin) -> None:
     """Section 9: numCompleted."""
     api = admin.library({"adam_id": APP["adamId"], "total": 50})
-    admin.turn(task_seconds=0.01)
+    admin.turn(task_seconds=0.1)
     event = api.post("assets/associate", {"assets": [APP], "serialNumbers": serials(30)})
     seen: list[int] = []
     while not seen or seen[-1] < 30:
@@ -69,7 +69,7 @@ def test_progress_grows_task_by_task_and_counts_add_up_at_every_instant(admin: A
 def test_an_event_under_way_may_say_so(admin: Admin) -> None:
     """Section 9: Apple documents PENDING only; a client that waits has to stand another word for it."""
     api = admin.library()
-    admin.turn(task_seconds=0.05, report_processing=True)
+    admin.turn(task_seconds=0.4, report_processing=True)
     event = api.post("assets/associate", {"assets": [APP], "serialNumbers": serials(5)})
     wait_for(lambda: api.get("status", eventId=event["eventId"])["eventStatus"] == "PROCESSING")
     assert api.outcome(event)["eventStatus"] == "COMPLETE"

@@ -165,7 +165,7 @@ def test_notifications_may_come_late_and_out_of_order(admin: Admin, subscriber: 
     """Section 10: no order is promised."""
     api = admin.library({"adam_id": APP["adamId"], "total": 3000})
     subscribe(api, subscriber, "ASSET_MANAGEMENT")
-    admin.turn(notification_delay_seconds=0.2, notification_disorder_seconds=0.5)
+    admin.turn(notification_delay_seconds=0.2, notification_disorder_seconds=2)
     begin = time.monotonic()
     for part in range(10):
         api.associate([f"{part}"])

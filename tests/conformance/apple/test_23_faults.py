@@ -1,7 +1,7 @@
 """Faults on command: what a client has to stand, each as it looks on the wire. Apple: "Handling error responses"."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import httpx2
@@ -23,8 +23,9 @@ def test_retry_after_comes_in_seconds_or_as_a_date(admin: Admin) -> None:
     admin.fault("assets", **fault)
     admin.fault("assets", **fault, retry_after_form="date")
     assert api.ask("GET", "assets").headers["retry-after"] == "7"
+    before = datetime.now(UTC).replace(microsecond=0)  # the header knows no smaller part of a second
     moment = parsedate_to_datetime(api.ask("GET", "assets").headers["retry-after"])
-    assert 5 <= (moment - datetime.now(UTC)).total_seconds() <= 7
+    assert before <= moment - timedelta(seconds=7) <= datetime.now(UTC)
 
 
 def test_a_service_that_moved_is_found_by_who_connects_anew(admin: Admin, http: httpx2.Client) -> None:
@@ -56,7 +57,7 @@ def test_a_request_may_time_out_after_the_work_was_accepted(admin: Admin) -> Non
     api = admin.library()
     admin.fault("assets/associate", answer="nothing", accepted=True, seconds=20)
     with pytest.raises(httpx2.ReadTimeout):
-        api.ask("POST", "assets/associate", json=BODY, timeout=0.1)
+        api.ask("POST", "assets/associate", json=BODY, timeout=httpx2.Timeout(10, read=0.5))
     api.associate(["LATER"])
     assert api.counts() == (10, 7, 3, 0)
 
@@ -73,13 +74,13 @@ def test_a_connection_may_close_before_the_work_was_accepted(admin: Admin) -> No
 def test_a_body_may_drip(admin: Admin) -> None:
     """Section 23: the head at once, the rest in its own time."""
     api = admin.library()
-    admin.fault("assets", answer="slow_body", seconds=0.4)
+    admin.fault("assets", answer="slow_body", seconds=3)
     begin = time.monotonic()
     headers = {"Authorization": f"Bearer {api.token}"}
     with api.http.stream("GET", "assets", headers=headers) as answer:
-        assert time.monotonic() - begin < 0.3
+        assert time.monotonic() - begin < 2
         assert len(answer.read()) == int(answer.headers["content-length"])
-    assert time.monotonic() - begin >= 0.4
+    assert time.monotonic() - begin >= 3
 
 
 def test_an_error_body_may_come_with_http_200(admin: Admin) -> None:

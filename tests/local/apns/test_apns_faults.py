@@ -57,11 +57,12 @@ async def test_a_stream_may_be_refused(sender: Sender, simulator: ApnsSimulator)
 async def test_a_stream_that_its_sender_gave_up_disturbs_nobody(
     sender: Sender, simulator: ApnsSimulator
 ) -> None:
-    simulator.script.rules.append(Rule(Answer(200, delay_seconds=0.05), times=1))
+    simulator.script.rules.append(Rule(Answer(200, delay_seconds=0.5), times=1))
     slow = sender.post(TOKEN)
-    await asyncio.sleep(0.02)
+    while not simulator.pushes:
+        await asyncio.sleep(0.005)
     sender.give_up(slow)
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.6)
     sender.holding = True
     for reaction in (Answer(200), Answer(503, "ServiceUnavailable"), Reset()):
         simulator.script.rules.append(Rule(reaction, times=1))
@@ -76,7 +77,7 @@ async def test_a_stream_that_its_sender_gave_up_disturbs_nobody(
 async def test_goaway_leaves_one_stream_out_and_answers_the_older_ones(
     sender: Sender, simulator: ApnsSimulator, message: GoAway, said: bytes
 ) -> None:
-    simulator.script.rules.append(Rule(Answer(200, delay_seconds=0.05), prefix="ab"))
+    simulator.script.rules.append(Rule(Answer(200, delay_seconds=0.5), prefix="ab"))
     simulator.script.rules.append(Rule(message, prefix="ee"))
     older, left_out = sender.post(TOKEN), sender.post("ee" * 32)
     assert (await older).status == 200
@@ -87,7 +88,7 @@ async def test_goaway_leaves_one_stream_out_and_answers_the_older_ones(
 
 
 async def test_goaway_may_disown_streams_that_are_under_way(sender: Sender, simulator: ApnsSimulator) -> None:
-    simulator.script.rules.append(Rule(Answer(200, delay_seconds=0.05)))
+    simulator.script.rules.append(Rule(Answer(200, delay_seconds=0.5)))
     answers = [sender.post(TOKEN) for _ in range(3)]
     while len(simulator.pushes) < len(answers):
         await asyncio.sleep(0.005)
@@ -103,7 +104,12 @@ async def test_a_connection_may_end_without_a_word_or_stay_as_if_dead(
     simulator.script.rules.append(Rule(Silence(), times=1))
     simulator.script.rules.append(Rule(mischief, times=1))
     answers = [sender.post(TOKEN) for _ in range(2)]
-    await asyncio.wait(answers, timeout=0.2)
+    while len(simulator.pushes) < len(answers):
+        await asyncio.sleep(0.005)
+    if mischief == HangUp():
+        await sender.closed.wait()
+    else:
+        await asyncio.wait(answers, timeout=0.2)
     assert not any(answer.done() for answer in answers)
     assert sender.goaway is None
     assert sender.closed.is_set() == (mischief == HangUp())
@@ -171,7 +177,7 @@ async def test_a_stream_too_many_before_the_first_success_is_refused_alone(
     connect: Connect, stranger: ssl.SSLContext, simulator: ApnsSimulator
 ) -> None:
     """Clients that send before our SETTINGS arrived are not cut off for it: RFC 9113, 5.1.2."""
-    simulator.script.rules.append(Rule(Answer(400, "BadDeviceToken", delay_seconds=0.05)))
+    simulator.script.rules.append(Rule(Answer(400, "BadDeviceToken", delay_seconds=0.5)))
     key = ECKey.generate_key("P-256")
     simulator.provider_tokens.trust("KEY", team_id="TEAM", public_key_pem=key.as_pem(private=False).decode())
     sender = await connect(stranger, topic=APP_TOPIC)

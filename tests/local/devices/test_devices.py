@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import hashlib
 
@@ -185,7 +186,7 @@ async def test_the_admin_door_creates_enrolls_and_watches_devices(
 
 
 async def test_a_thousand_devices_enroll_and_install(fleets: Fleets, mdm: TinyMdm, push: Push) -> None:
-    async with fleets(proof_mode=ProofMode.HEADER) as fleet:
+    async with asyncio.timeout(150), fleets(proof_mode=ProofMode.HEADER) as fleet:
         devices = fleet.create(1000)
         assert await fleet.enroll(devices) == []
         for device in devices:
