@@ -37,7 +37,7 @@ class Library:
         rows = await self._grounds.fetch("licensing", "SELECT state, count(*) FROM license GROUP BY state")
         return Counter({row["state"]: row["count"] for row in rows})
 
-    async def settled(self, states: dict[str, int], *, seconds: float = 40.0) -> None:
+    async def settled(self, states: dict[str, int], *, seconds: float = 120.0) -> None:
         """Wait until the ledger's rows stand so, no request to Apple is open and all events are published."""
         await until(self.states, lambda found: found == Counter(states), seconds=seconds)
         await until(self._under_way, lambda count: count == 0, seconds=seconds)
@@ -89,7 +89,7 @@ async def opened(grounds: Grounds, *, assets: int, licenses: int) -> AsyncIterat
         await until(
             lambda: grounds.count("licensing", "SELECT count(*) FROM pool"),
             lambda count: count == assets,
-            seconds=20,
+            seconds=60,
         )
         yield Library(grounds, doors, adam_ids)
 

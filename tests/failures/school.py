@@ -32,14 +32,14 @@ class School:
         listed = [{"adam_id": str(1001 + number), "total": licenses} for number in range(apps)]
         library = await self.doors.apple.post("/libraries", {"assets": listed})
         await self.doors.licensing.post("/v1/content-tokens", {"content_token": library["token"]})
-        assets = await until(self.sights.assets, lambda found: len(found) == apps, seconds=20)
+        assets = await until(self.sights.assets, lambda found: len(found) == apps, seconds=60)
         self.apps = [asset["id"] for asset in assets]
 
     async def enroll(self, count: int) -> None:
         """Enroll iPads, and wait until assignment knows them."""
         await self.doors.install_push_certificate()
         self.ipads = await self.doors.enroll_new_devices(count, kind="ios", prefix="IPAD")
-        await until(self.sights.devices, lambda found: len(found) == count, seconds=20)
+        await until(self.sights.devices, lambda found: len(found) == count, seconds=60)
 
     async def assign(self, app: str, serials: Sequence[str]) -> list[str]:
         """Assign an app to each of these iPads, in one request; return the assignments."""
@@ -55,7 +55,7 @@ class School:
         )
         return Counter({row["state"]: row["count"] for row in rows})
 
-    async def settled(self, states: dict[str, int], *, seconds: float = 30.0) -> None:
+    async def settled(self, states: dict[str, int], *, seconds: float = 120.0) -> None:
         """Wait until the entitlements stand so."""
         await until(self.states, lambda found: found == Counter(states), seconds=seconds)
 
@@ -79,7 +79,7 @@ class School:
         await until(
             lambda: self._grounds.count(service, "SELECT count(*) FROM outbox"),
             lambda count: count == 0,
-            seconds=20,
+            seconds=60,
         )
 
     async def start(self, service: str) -> None:

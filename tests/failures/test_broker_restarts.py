@@ -34,11 +34,11 @@ async def test_the_broker_leaves_in_mid_work_and_nothing_is_lost_or_done_twice(
         await library.doors.apple.patch("/knobs", {"hold_events": True})
         async with speaking(grounds.kafka) as speaker:
             await speaker.tell(*wishes[::2])
-        await until(library.states, lambda states: states.total() > 0, seconds=20)
+        await until(library.states, lambda states: states.total() > 0, seconds=60)
         await leave(apache)
         await library.doors.apple.patch("/knobs", {"hold_events": False})
         await until(
-            library.states, lambda states: states["assigned"] > 0, seconds=20
+            library.states, lambda states: states["assigned"] > 0, seconds=60
         )  # nobody hears of it yet
         await asyncio.sleep(AWAY_SECONDS)
         assert await pod.ready()  # who reads the database can be served meanwhile

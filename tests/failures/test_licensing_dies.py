@@ -31,10 +31,10 @@ async def test_killed_in_mid_reservation_it_loses_no_licence_and_oversells_none(
         ]
         async with speaking(grounds.kafka) as speaker:
             await speaker.tell(*wishes[: len(wishes) // 2])
-            await until(library.states, lambda states: states.total() > 0, seconds=20)
+            await until(library.states, lambda states: states.total() > 0, seconds=60)
             async with pool_locked(grounds):
                 await speaker.tell(*wishes[len(wishes) // 2 :])
-                await until(lambda: waiting_for_the_pool(grounds), lambda count: count > 0, seconds=20)
+                await until(lambda: waiting_for_the_pool(grounds), lambda count: count > 0, seconds=60)
                 assert await pod.child.kill() < 0
         await grounds.serve("licensing", **SOON)
         await library.settled({"assigned": LICENSES, "waitlisted": WANTED - LICENSES})
@@ -56,7 +56,7 @@ async def test_killed_in_a_stream_of_wishes_it_does_none_twice_of_those_it_hears
                 await speaker.tell(wished)
                 await asyncio.sleep(0.02)
                 if number == len(wishes) // 2:
-                    await until(library.states, lambda states: states.total() > LICENSES // 3, seconds=20)
+                    await until(library.states, lambda states: states.total() > LICENSES // 3, seconds=60)
                     await pod.child.kill()
         await grounds.serve("licensing", **SOON)
         await library.settled({"assigned": LICENSES})
@@ -84,7 +84,7 @@ async def test_killed_between_apples_answer_and_its_storing_it_assigns_each_lice
         await library.doors.apple.post("/faults", [{"path": "assets/associate", "times": TIMES, **fault}])
         async with speaking(grounds.kafka) as speaker:
             await speaker.tell(wished)
-        await until(library.faults_left, lambda left: left < TIMES, seconds=20)
+        await until(library.faults_left, lambda left: left < TIMES, seconds=60)
         await pod.child.kill()
         assert await sent_without_an_event(grounds) == 1
         await library.doors.apple.delete("/faults")

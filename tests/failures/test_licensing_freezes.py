@@ -31,16 +31,16 @@ async def test_scenario_32_frozen_in_a_transaction_it_holds_no_lock_and_wakes_to
         async with speaking(grounds.kafka) as speaker:
             async with pool_locked(grounds):
                 await speaker.tell(*wishes)
-                await until(lambda: waiting_for_the_pool(grounds), lambda count: count > 0, seconds=20)
+                await until(lambda: waiting_for_the_pool(grounds), lambda count: count > 0, seconds=60)
                 frozen.child.send(signal.SIGSTOP)
             successor = await grounds.serve("licensing", role="worker", **SOON)
-            await library.settled({"assigned": DEVICES}, seconds=BOUND_SECONDS + 15)
+            await library.settled({"assigned": DEVICES}, seconds=BOUND_SECONDS + 60)
             frozen.child.send(signal.SIGCONT)
             await speaker.tell(*later)
             await library.settled({"assigned": 2 * DEVICES})
         await library.check_books()
         await check_answers(grounds, [*wishes, *later])
-        await until(frozen.ready, bool, seconds=5)
+        await until(frozen.ready, bool, seconds=30)
     assert [pod.child.exit_code for pod in (frozen, successor)] == [None, None]
     assert grounds.errors() == []
 
@@ -57,13 +57,13 @@ async def test_scenario_32_frozen_while_apple_answers_its_lease_is_gone_and_it_d
         await library.doors.apple.post("/faults", [slow])
         async with speaking(grounds.kafka) as speaker:
             await speaker.tell(wished)
-            await until(library.faults_left, lambda left: left < TIMES, seconds=20)
+            await until(library.faults_left, lambda left: left < TIMES, seconds=60)
             frozen.child.send(signal.SIGSTOP)
             await library.doors.apple.delete("/faults")
             successor = await grounds.serve("licensing", role="worker", **SOON)
             await library.settled({"assigned": DEVICES})
             frozen.child.send(signal.SIGCONT)
-            await until(frozen.ready, bool, seconds=5)
+            await until(frozen.ready, bool, seconds=30)
             more = wish(asset, ["one-too-many"])
             await speaker.tell(more)
             await library.settled({"assigned": DEVICES, "waitlisted": 1})

@@ -68,7 +68,7 @@ async def test_scenario_25_one_event_in_a_hundred_is_dropped_by_hand_and_every_e
                 await school.doors.assignment.delete(f"/v1/assignments/{assignment}")
             await replayed_until(grounds, school, {"revoked": len(given)})
             assert sum((await dropped(grounds)).values()) > 0
-        await until(school.installed, lambda count: count == 0, seconds=20)
+        await until(school.installed, lambda count: count == 0, seconds=60)
         for app in school.apps:
             pool = await school.sights.pool(app)
             assert (pool["held"], pool["available"]) == (0, IPADS)
@@ -92,7 +92,7 @@ async def confirmations_are_lost(grounds: Grounds, school: School, app: str) -> 
     await school.settled({"installed": IPADS, "reserved": IPADS})
     await school.stop("assignment")
     await school.doors.apple.patch("/knobs", {"hold_events": False})
-    await until(lambda: confirmed(grounds), lambda count: count == 2 * IPADS, seconds=20)
+    await until(lambda: confirmed(grounds), lambda count: count == 2 * IPADS, seconds=60)
     await school.all_told("licensing")
     await forget(grounds, "licensing.events")
     await school.start("assignment")
@@ -131,7 +131,7 @@ async def dropped(grounds: Grounds) -> dict[str, int]:
 
 async def replayed_until(grounds: Grounds, school: School, states: dict[str, int]) -> None:
     """Have assignment ask again for what is open, as its deadlines would, until the entitlements stand so."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while await school.states() != Counter(states):
             await asyncio.sleep(2)
             await grounds.run("assignment", "replay", "--open")

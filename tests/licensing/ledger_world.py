@@ -132,7 +132,7 @@ class LedgerWorld(RuleBasedStateMachine):
         key = AssetKey("361309726", "STDQ")
         facts = AssetFacts(key, self.book, not self.book, not self.book, ("iOS", "macOS"))  # type: ignore[arg-type]
         self.apple = AppleInMemory(facts, libraries, self.clock)
-        desk = Desk(self.database, self.vault, Pace())
+        desk = Desk(self.database, self.vault, Pace(part=timedelta(0)))  # a page in each step
         self.steps: dict[str, Step] = {
             work.INTENT: IntentStep(desk, self.apple).do,
             work.READ_LIST: ListStep(desk, self.apple).do,
@@ -277,11 +277,11 @@ class LedgerWorld(RuleBasedStateMachine):
         """Do something; where the process dies in the middle of it, another one does it again."""
 
         async def done() -> T:
-            try:
-                return await act()
-            except Crash:
-                await self._check()
-                return await act()
+            while True:
+                try:
+                    return await act()
+                except Crash:  # what was armed is spent: it dies as often as that was
+                    await self._check()
 
         self._pass_time(1)
         return self._finish(done())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from licensing.apple import Apple
 from licensing.handlers import Clockwork
 from licensing.steps import Claims, Desk, Pace, steps
+from licensing.store import pools
+from licensing.work import want_lists
 from local.simulators.apple import AppleSimulator, asset_writes, user_writes
 from local.simulators.apple.assets import AssetKey, AssignedOnRefund, HolderKind, Quality
 from local.simulators.apple.errors import AppleError
@@ -158,12 +161,16 @@ class Office(Situation):
         self.vault = vault
         self.clockwork = Clockwork(self.database, vault, ended_kept=timedelta(days=400))
         self.door = door
-        self.steps: Mapping[str, Step] = steps(Desk(self.database, vault, PACE), apple, Claims("Tests", door))
+        self.steps: Mapping[str, Step] = self._steps(PACE)
 
     @property
     def clock(self) -> TurnedClock:
         assert isinstance(self.database.clock, TurnedClock)
         return self.database.clock
+
+    def read_page_by_page(self) -> None:
+        """Let each step read one page of a list, and leave the rest to the next."""
+        self.steps = self._steps(replace(PACE, part=timedelta(0)))
 
     async def work(self, *kinds: str) -> list[str]:
         """Do every row that is due until none is; return the kinds done, with `!problem` for those put off."""
@@ -211,6 +218,15 @@ class Office(Situation):
     async def want_assets(self) -> None:
         """Let the clock ask for a reading of the assets."""
         await self.clockwork.want_assets()
+
+    def _steps(self, pace: Pace) -> Mapping[str, Step]:
+        return steps(Desk(self.database, self.vault, pace), self.apple, Claims("Tests", self.door))
+
+    async def want_list(self) -> None:
+        """Let somebody want the list of the pool read."""
+        async with self.database.transaction() as tx:
+            await pools.lock(tx, [self.pool_id])
+            await want_lists(tx, [self.pool_id])
 
     async def _claim(self, kinds: tuple[str, ...]) -> WorkRow | None:
         lease = new_id()

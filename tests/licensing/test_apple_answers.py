@@ -13,14 +13,14 @@ def test_an_unlimited_asset_is_a_flag_and_never_a_number() -> None:
     free = {"adamId": "2", "pricingParam": "STDQ", "productType": "App", "assignedCount": 3}
     first, second = read_assets(
         {"assets": [{**row, "availableCount": 2147483640, "retiredCount": 0}], "unlimitedAssets": [free]}
-    )
+    ).assets
     assert (first.reading.unlimited, first.reading.total) == (True, 0)
     assert (second.reading.unlimited, second.reading.assigned) == (True, 3)
 
 
 def test_unknown_platforms_are_left_out_and_half_a_row_is_no_list() -> None:
     row = {"adamId": "1", "productType": "App", "totalCount": 5, "availableCount": 5}
-    (asset,) = read_assets({"assets": [{**row, "supportedPlatforms": ["iOS", "carOS"]}]})
+    (asset,) = read_assets({"assets": [{**row, "supportedPlatforms": ["iOS", "carOS"]}]}).assets
     assert asset.facts.platforms == ("iOS",)
     for half in (
         {"assets": [{"adamId": "1"}]},

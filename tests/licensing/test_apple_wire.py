@@ -80,6 +80,24 @@ async def test_who_is_told_to_slow_down_slows_the_whole_library() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "number", "kind"), [(429, 9646, SlowDown), (503, 9729, Moved), (400, 9602, AppleRefused)]
+)
+async def test_apples_answer_outlasts_a_budget_that_cannot_be_lowered(
+    status: int, number: int, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that nothing was queued: what comes in its place would let us wait for a proof."""
+
+    async def away(*_: object) -> None:
+        raise ConnectionError("no database")
+
+    scripted = Scripted(answering(status, errorNumber=number, headers={"retry-after": "40"}))
+    for lower in ("pause", "slow_down"):
+        monkeypatch.setattr(scripted.budget, lower, away)
+    with pytest.raises(kind):
+        await scripted.write()
+
+
+@pytest.mark.parametrize(
     ("status", "content", "kind"),
     [
         (429, b"", SlowDown),

@@ -235,6 +235,27 @@ async def test_a_refused_token_suspends_its_library_and_a_renewal_resumes(
     await school.check()
 
 
+async def test_a_claim_that_resumes_work_and_who_wants_that_library_do_not_block_each_other(
+    school: Office, admin: AppleAdmin, call: Call
+) -> None:
+    """Notifications bring work forward, and then want the library's assets read: work rows come first."""
+    library_id = await school.library()
+    await admin.fault("assets/associate", "error", status=401, error_number=9625)
+    await school.request(wish("S"))
+    assert "intent!library_suspended" in await school.work()
+    await upload(call, await another_token(admin, library_id), library_id=library_id)
+    async with school.database.transaction() as tx:
+        await tx.raw.execute("SELECT FROM work WHERE kind = 'intent' FOR UPDATE")
+        claim = asyncio.create_task(school.work("claim"))
+        await blocked_by(tx)
+        await work.want_assets(tx, library_id)
+    assert await claim == ["claim"]
+    await school.work()
+    await admin.settled()
+    await school.pass_time(30)
+    assert await school.assigned() == {"S"}
+
+
 async def test_an_invalid_token_is_loaded_anew_before_anything_stops(
     school: Office, admin: AppleAdmin, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

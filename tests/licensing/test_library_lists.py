@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from shared.ids import new_id
 from tests.licensing.conftest import Call
 from tests.licensing.office import AppleAdmin, Office
 
@@ -70,3 +73,15 @@ async def test_a_state_or_a_cursor_that_is_none_is_named(school: Office, call: C
             answer = await call("GET", path, params=query)
             assert answer.status_code == 422
             assert next(iter(query)) in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("library_id", ["\0", "two words", "", "x" * 65])
+async def test_what_can_be_no_librarys_id_is_named(school: Office, call: Call, library_id: str) -> None:
+    assert await school.library()
+    filtered = ("apple-users", "content-tokens", "malformed-notifications", "pools", "reconciliations")
+    answers = [await call("GET", f"/v1/{path}", params={"library_id": library_id}) for path in filtered]
+    said = {"library_id": library_id}
+    answers += [await call("POST", f"/v1/apple-users/{new_id()}/reinvite", json=said)]
+    answers += [await call("POST", "/v1/reconciliations", json=said)]
+    assert [answer.status_code for answer in answers] == [422] * 7
+    assert all("library_id" in answer.json()["fields"] for answer in answers)

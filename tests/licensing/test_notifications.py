@@ -208,9 +208,29 @@ async def test_news_of_all_people_of_an_event_bring_its_status_forward(
         about = {"eventId": "e", "users": [{"clientUserId": person}]}
         await notify(told("USER_MANAGEMENT", f"n-{number}", notification=about))
         await school.clockwork.read_notifications()
-        rows = await school.rows("SELECT due_at <= now() FROM work WHERE kind = 'write_users'")
-        hastened.append(rows[0][0])
+        ((due_at,),) = await school.rows("SELECT due_at FROM work WHERE kind = 'write_users'")
+        hastened.append(due_at == school.clock.now())
     assert hastened == [False, True]
+
+
+async def test_a_status_that_apple_asked_us_to_wait_for_is_not_brought_forward(
+    school: Office, admin: AppleAdmin
+) -> None:
+    await admin.knobs(hold_events=True)
+    await school.request(*wishes(2))
+    await school.work()
+    await admin.fault("status", "error", status=503, error_number=9729, retry_after_seconds=40)
+    assert await school.pass_time(30) == ["intent!apple_9729"]
+    await _execute(
+        school, "UPDATE library SET next_request_at = NULL"
+    )  # its pause goes by the database's clock
+
+    await admin.knobs(hold_events=False)
+    await admin.notified()
+    await school.clockwork.read_notifications()
+    assert await school.pass_time(39) == []
+    assert await school.pass_time(1) == ["intent"]
+    assert len(await school.assigned()) == 2
 
 
 @pytest.mark.parametrize("kind", ["SOMETHING_NEW", "TEST_NOTIFICATION", "SUBSCRIPTION_COUNT"])

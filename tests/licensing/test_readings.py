@@ -1,10 +1,11 @@
 """What Apple's lists tell: assets, counts and who holds licences, read beside the ledger and never added to it."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
-from licensing.model import Access, AssetKey, EventState, EventStatus, ListedAsset
+from licensing.model import Access, AssetKey, AssignmentPage, EventState, EventStatus, ListedAsset
 from shared.events.licensing import AssetChanged
 from tests.licensing.conftest import Call
 from tests.licensing.office import APP, AppleAdmin, Office, serials
@@ -199,6 +200,110 @@ async def test_who_asks_while_a_list_is_read_is_not_counted_as_foreign(
     await school.work("read_assets", "read_list")
     pool = await school.pool()
     assert (pool["foreign_count"], pool["held"]) == (1, 1)
+
+
+async def test_what_is_given_back_while_a_list_is_read_is_not_foreign(
+    school: Office, admin: AppleAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next life would adopt, without a call, a licence that Apple has taken back."""
+    former, later = wish("S"), wish("S")
+    await school.request(former)
+    await school.settle_all()
+    school.clock.turn(600)
+    honest = school.apple.assignments
+
+    async def given_back_meanwhile(
+        access: Access, key: AssetKey, **said: int
+    ) -> AsyncIterator[AssignmentPage]:
+        async for page in honest(access, key, **said):
+            assert page.serial_numbers == ["S"]
+            await school.revoke(former)
+            await school.work("intent")
+            await admin.settled()
+            school.clock.turn(30)
+            await school.work("intent")
+            assert await school.state(former) == "released"
+            yield page
+
+    monkeypatch.setattr(school.apple, "assignments", given_back_meanwhile)
+    await school.want_list()
+    assert await school.work("read_list") == ["read_list"]
+    assert (await school.pool())["foreign_count"] == 0
+    await school.request(later)
+    assert await school.state(later) == "reserved"
+    await school.settle_all()
+    assert await school.assigned() == await admin.holders() == {"S"}
+    await school.check()
+
+
+async def test_what_was_given_back_shortly_before_a_list_was_read_is_foreign_a_minute_later(
+    school: Office, admin: AppleAdmin
+) -> None:
+    """The clock of the replica that heard of it may be behind that of the one that reads."""
+    former = wish("S")
+    await school.request(former)
+    await school.settle_all()
+    await school.revoke(former)
+    await school.work("intent")
+    await admin.settled()
+    await school.pass_time(30)
+    assert await school.state(former) == "released"
+    await admin.give(APP, "S")
+    counts = []
+    for seconds in (59, 2):
+        school.clock.turn(seconds)
+        await school.want_list()
+        await school.work("read_list")
+        counts.append((await school.pool())["foreign_count"])
+    assert counts == [0, 1]
+
+
+async def test_an_earlier_list_that_comes_late_changes_nothing(
+    school: Office, admin: AppleAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two replicas read one list, and the one that began first writes last."""
+    await admin.give(APP, "X")
+    honest = school.apple.asset
+
+    async def overtaken(access: Access, key: AssetKey) -> ListedAsset | None:
+        monkeypatch.setattr(school.apple, "asset", honest)
+        await admin.take(APP, "X")
+        school.clock.turn(30)
+        await school.want_list()
+        assert await school.work("read_list") == ["read_list"]
+        return await honest(access, key)
+
+    monkeypatch.setattr(school.apple, "asset", overtaken)
+    await school.want_list()
+    await school.work("read_list")
+    pool = await school.pool()
+    assert (pool["foreign_count"], pool["listed_at"]) == (0, school.clock.now())
+    target = wish("X")
+    await school.request(target)
+    assert await school.state(target) == "reserved"
+    await school.settle_all()
+    assert await school.assigned() == await admin.holders() == {"X"}
+
+
+async def test_earlier_counts_that_come_late_change_nothing(
+    school: Office, admin: AppleAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = school.apple.asset
+
+    async def overtaken(access: Access, key: AssetKey) -> ListedAsset | None:
+        monkeypatch.setattr(school.apple, "asset", honest)
+        before = await honest(access, key)
+        await admin.post(f"/libraries/{await school.library()}/purchases", {"adam_id": APP, "count": 10})
+        school.clock.turn(30)
+        await school.want_assets()
+        assert await school.work("read_assets") == ["read_assets"]
+        return before
+
+    monkeypatch.setattr(school.apple, "asset", overtaken)
+    await school.want_list()
+    assert await school.work("read_list") == ["read_list"]
+    pool = await school.pool()
+    assert (pool["total"], pool["read_at"]) == (60, school.clock.now())
 
 
 async def test_a_foreign_licence_that_was_taken_back_elsewhere_is_forgotten(

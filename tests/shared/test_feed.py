@@ -26,8 +26,10 @@ NEVER = asyncio.Event()
 NOT_COORDINATOR = 16
 
 
-def connection(broker: Broker) -> KafkaConnection:
-    return KafkaConnection(broker.bootstrap_servers, keeps_log=broker.keeps_log, request_seconds=5)
+def connection(broker: Broker, *, request_seconds: float = 5.0) -> KafkaConnection:
+    return KafkaConnection(
+        broker.bootstrap_servers, keeps_log=broker.keeps_log, request_seconds=request_seconds
+    )
 
 
 def topic_on(broker: EmbeddedBroker, *, partitions: int = 1) -> str:
@@ -38,9 +40,15 @@ def topic_on(broker: EmbeddedBroker, *, partitions: int = 1) -> str:
 
 @asynccontextmanager
 async def feeding(
-    broker: Broker, topic: str, *, group: str | None = None, settings: FeedSettings = QUICK
+    broker: Broker,
+    topic: str,
+    *,
+    group: str | None = None,
+    settings: FeedSettings = QUICK,
+    request_seconds: float = 5.0,
 ) -> AsyncIterator[Feed]:
-    feed = Feed(connection(broker), group=group or f"group-{new_id()}", topics=[topic], settings=settings)
+    kafka = connection(broker, request_seconds=request_seconds)
+    feed = Feed(kafka, group=group or f"group-{new_id()}", topics=[topic], settings=settings)
     try:
         await feed.start()
         yield feed
@@ -191,7 +199,7 @@ async def test_a_stop_is_bounded_while_no_broker_answers(mortal: EmbeddedBroker)
     topic = topic_on(mortal)
     await send(mortal, topic, range(3))
     tasks = own_tasks()
-    async with feeding(mortal, topic) as feed:
+    async with feeding(mortal, topic, request_seconds=30) as feed:
         await read(feed, 3)
         mortal.set_rtt(30_000)
         polling = asyncio.create_task(feed.poll(NEVER, 0.1))
@@ -455,7 +463,7 @@ async def test_what_comes_after_records_that_were_handled_slowly_is_fetched_at_o
     if isinstance(broker, EmbeddedBroker):
         pytest.skip("the embedded broker answers a fetch that waits at its end only")
     topic = await new_topic("feed")
-    kafka = KafkaConnection(broker.bootstrap_servers, keeps_log=broker.keeps_log, request_seconds=20)
+    kafka = connection(broker, request_seconds=20)
     feed = Feed(kafka, group=f"group-{new_id()}", topics=[topic], settings=FeedSettings())
     try:
         await feed.start()

@@ -126,9 +126,7 @@ async def test_assignment_completed_is_told_once_a_round_with_the_totals(stage: 
         mine = [each for each in told if each.assignment_id == UUID(assignment["id"])]
         return [(each.round, each.totals.targets, each.totals.states) for each in mine]
 
-    await stage.sees(
-        completed, [(1, 1, {"installed": 1}), (2, 2, {"installed": 1, "waitlisted": 1})], seconds=10
-    )
+    await stage.sees(completed, [(1, 1, {"installed": 1}), (2, 2, {"installed": 1, "waitlisted": 1})])
 
 
 async def test_the_same_post_under_the_same_key_is_done_once_and_answered_alike(stage: Stage) -> None:

@@ -136,7 +136,7 @@ async def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind() -> Non
 
 async def test_a_demo_that_is_interrupted_while_it_starts_stops_everything_and_says_so() -> None:
     async with verb("demo") as demo:
-        assert await until(partial(migrating, demo.pid), bool)
+        assert await until(partial(migrating, demo.pid), bool, within_seconds=90)
         started = descendants(demo.pid)
         folder = folder_of(started)
         demo.send_signal(signal.SIGINT)

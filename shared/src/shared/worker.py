@@ -44,6 +44,17 @@ _POSTPONE = """
 UPDATE work SET due_at = $3, attempts = attempts + 1, problem = $4, lease = NULL, leased_until = NULL
 WHERE id = $1 AND lease = $2 RETURNING id
 """
+# Both lock in one order, so that two who bring the same rows forward do not block each other.
+_HASTEN = """
+UPDATE work SET due_at = $2
+WHERE id = ANY (ARRAY(
+    SELECT id FROM work WHERE id = ANY ($1::uuid[]) AND due_at > $2 AND attempts = 0 ORDER BY id FOR UPDATE))
+"""
+_RESUME = """
+UPDATE work SET due_at = $1
+WHERE id = ANY (ARRAY(
+    SELECT id FROM work WHERE due_at > $1 AND attempts > 0 AND lease IS NULL ORDER BY id FOR UPDATE))
+"""
 
 
 class LeaseLost(ManagedDistributionError):
@@ -109,6 +120,18 @@ async def proceed(tx: Transaction, row: WorkRow, *, payload: dict[str, Any], due
 async def postpone(tx: Transaction, row: WorkRow, *, due_at: datetime, problem: str) -> None:
     """Try a row again later; `problem` is a slug. Raises LeaseLost."""
     await _settle(tx, row, _POSTPONE, due_at, problem)
+
+
+async def hasten(tx: Transaction, work_ids: Sequence[UUID]) -> None:
+    """Let these be done now; what was put off after a failed try is not: it waits as long as it was asked to."""
+    await tx.raw.execute(_HASTEN, work_ids, tx.now)
+    tx.after_commit(tx.nudges.work.ring)
+
+
+async def resume(tx: Transaction) -> None:
+    """Let everything that was put off be tried again now: what it waited for is there."""
+    await tx.raw.execute(_RESUME, tx.now)
+    tx.after_commit(tx.nudges.work.ring)
 
 
 async def _settle(tx: Transaction, row: WorkRow, statement: str, *values: object) -> None:

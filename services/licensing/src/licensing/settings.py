@@ -71,6 +71,7 @@ class LicensingSettings(ServiceSettings):
             first_status=timedelta(seconds=self.status_first_seconds),
             next_status=timedelta(seconds=self.status_next_seconds),
             proof=timedelta(seconds=self.proof_seconds),
+            part=timedelta(seconds=(self.worker_lease_seconds - self.apple_deadline_seconds) / 2),
         )
 
     @property

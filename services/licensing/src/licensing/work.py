@@ -105,7 +105,7 @@ async def want_users(tx: Transaction, library_id: str) -> None:
         work_ids = await worker.add(tx, [NewWork(READ_USERS, {"library_id": library_id}, new_id())])
         await user_readings.begin_work(tx, library_id, work_ids[0])
         return
-    await user_readings.hasten(tx, reading)
+    await worker.hasten(tx, [reading])
 
 
 async def write_users(

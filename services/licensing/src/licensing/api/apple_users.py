@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from licensing import queries
 from licensing.handlers import reinvite
 from licensing.queries import AppleUserFilter
-from licensing.schemas import AppleUserBody, AppleUserState, Reinvitation
+from licensing.schemas import AppleUserBody, AppleUserState, LibraryId, Reinvitation
 from shared.auth import Caller, requires
 from shared.database import Database, Transaction
 from shared.errors import NotFound
@@ -36,7 +36,7 @@ def router(database: Database) -> APIRouter:
 
     @routes.get("", summary="List Apple users")
     async def list_apple_users(
-        library_id: str | None = None,
+        library_id: LibraryId | None = None,
         state: AppleUserState | None = None,
         user_id: UUID | None = None,
         limit: Limit = 100,

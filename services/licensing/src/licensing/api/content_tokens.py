@@ -3,14 +3,14 @@
 from typing import Annotated, Protocol
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from licensing import queries
 from licensing.handlers import Sealer, Upload, install_token
 from licensing.model import ExaminedToken
 from licensing.queries import ContentTokenFilter
-from licensing.schemas import ContentTokenBody, ContentTokenState, NewContentToken
+from licensing.schemas import ContentTokenBody, ContentTokenState, LibraryId, NewContentToken
 from shared.auth import Caller, requires
 from shared.database import Database, Transaction
 from shared.errors import NotFound
@@ -81,7 +81,7 @@ def _add_upload(routes: APIRouter, database: Database, apple: Examiner, sealer: 
 def _add_reads(routes: APIRouter, database: Database) -> None:
     @routes.get("", summary="List content tokens, the newest first", dependencies=[requires("licenses:read")])
     async def list_content_tokens(
-        library_id: Annotated[str | None, Query(max_length=64, pattern="^[!-~]+$")] = None,
+        library_id: LibraryId | None = None,
         state: ContentTokenState | None = None,
         limit: Limit = 100,
         cursor: Cursor = None,

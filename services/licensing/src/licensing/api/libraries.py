@@ -1,18 +1,14 @@
 """/v1/libraries: how each library stands with Apple, what is set for it, and taking one over."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from licensing import queries
 from licensing.handlers import change_settings, take_over
-from licensing.schemas import LibraryBody, LibraryChange, LibraryState
+from licensing.schemas import LibraryBody, LibraryChange, LibraryId, LibraryState
 from shared.auth import requires
 from shared.database import Database
 from shared.errors import NotFound
 from shared.web import CorrelationId, Cursor, Limit, Page, decode_cursor, encode_cursor
-
-LibraryId = Annotated[str, Path(max_length=64, pattern="^[!-~]+$")]
 
 
 def router(database: Database) -> APIRouter:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from licensing import queries
 from licensing.handlers import Arrival, Intake, Reception, Sealer
-from licensing.schemas import MalformedNotificationBody, MalformedNotificationDetail
+from licensing.schemas import LibraryId, MalformedNotificationBody, MalformedNotificationDetail
 from shared.auth import requires
 from shared.database import Database
 from shared.errors import NotFound, Problem, Unauthorized
@@ -60,7 +60,7 @@ def malformed(database: Database, sealer: Sealer) -> APIRouter:
         summary="List what Apple's door refused as malformed, the newest first",
         dependencies=[requires("licenses:read")],
     )
-    async def list_malformed(library_id: str | None = None) -> Page[MalformedNotificationBody]:
+    async def list_malformed(library_id: LibraryId | None = None) -> Page[MalformedNotificationBody]:
         """Return the last ones of each library, without what they say; there are few."""
         rows = await queries.list_malformed_notifications(database, library_id)
         return Page(items=[MalformedNotificationBody.of(row) for row in rows])

@@ -1,14 +1,13 @@
 """/v1/pools: how many licences of each asset there are, held, free and waited for."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from licensing import queries
 from licensing.handlers import prefer_pool
 from licensing.queries import PoolFilter
-from licensing.schemas import PoolBody
+from licensing.schemas import LibraryId, PoolBody
 from shared.auth import requires
 from shared.database import Database
 from shared.errors import NotFound
@@ -23,7 +22,7 @@ def router(database: Database) -> APIRouter:
     @routes.get("", summary="List pools")
     async def list_pools(
         asset_id: UUID | None = None,
-        library_id: Annotated[str | None, Query(max_length=64, pattern="^[!-~]+$")] = None,
+        library_id: LibraryId | None = None,
         adam_id: AdamId | None = None,
         limit: Limit = 100,
         cursor: Cursor = None,

@@ -13,6 +13,7 @@ from licensing.queries import DifferenceFilter
 from licensing.schemas import (
     DifferenceBody,
     FullReconciliationBody,
+    LibraryId,
     NewReconciliation,
     NewRepair,
     ReconciliationBody,
@@ -110,7 +111,7 @@ def _add_reads(routes: APIRouter, database: Database) -> None:
         "", summary="List reconciliations, the newest first", dependencies=[requires("licenses:read")]
     )
     async def list_reconciliations(
-        library_id: Annotated[str | None, Query(max_length=64, pattern="^[!-~]+$")] = None,
+        library_id: LibraryId | None = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Page[ReconciliationBody]:

@@ -12,6 +12,7 @@ from licensing.model import (
     AppleUserStatus,
     AssetFacts,
     AssetKey,
+    AssetPage,
     AssignmentPage,
     ClientConfig,
     EventState,
@@ -67,13 +68,13 @@ def read_client_config(body: Mapping[str, Any]) -> ClientConfig:
     )
 
 
-def read_assets(body: Mapping[str, Any]) -> list[ListedAsset]:
+def read_assets(body: Mapping[str, Any]) -> AssetPage:
     """Read a page of `assets`. Raises Unavailable where a row cannot be read: half a list proves nothing."""
     if not isinstance(body.get("assets"), list):
         raise Unavailable(_GARBLED)
     rows = [*_objects(body["assets"]), *_objects(body.get("unlimitedAssets"))]
     try:
-        return [_asset(row) for row in rows]
+        return AssetPage([_asset(row) for row in rows], *_place(body))
     except (KeyError, ValueError, TypeError) as error:
         raise Unavailable(_GARBLED) from error
 
@@ -92,10 +93,7 @@ def read_assignments(body: Mapping[str, Any], key: AssetKey) -> AssignmentPage:
     people = [row["clientUserId"] for row in rows if isinstance(row.get("clientUserId"), str)]
     if len(serials) + len(people) != len(rows):  # a licence of nobody, or of two: half a list proves nothing
         raise Unavailable(_GARBLED)
-    following = body.get("nextPageIndex")
-    return AssignmentPage(
-        serials, people, _text(body, "versionId"), following if isinstance(following, int) else None
-    )
+    return AssignmentPage(serials, people, *_place(body))
 
 
 def read_users(body: Mapping[str, Any]) -> UserPage:
@@ -103,9 +101,15 @@ def read_users(body: Mapping[str, Any]) -> UserPage:
     if not isinstance(body.get("users"), list):
         raise Unavailable(_GARBLED)
     try:
-        return UserPage([_user(row) for row in _objects(body["users"])], _text(body, "versionId"))
+        return UserPage([_user(row) for row in _objects(body["users"])], *_place(body))
     except (KeyError, ValueError) as error:
         raise Unavailable(_GARBLED) from error
+
+
+def _place(body: Mapping[str, Any]) -> tuple[str, int | None]:
+    """Return of a page the version of its list, and the page that follows."""
+    following = body.get("nextPageIndex")
+    return _text(body, "versionId"), following if isinstance(following, int) else None
 
 
 def _asset(row: Mapping[str, Any]) -> ListedAsset:

@@ -7,19 +7,16 @@ from licensing.apple.answers import read_assets, read_assignments, read_event_id
 from licensing.apple.line import Line
 from licensing.model import (
     Access,
-    AppleRefused,
     AssetKey,
     AssetList,
+    AssetPage,
     AssignmentPage,
     EventState,
     HolderKind,
     IntentKind,
     ListedAsset,
+    Walk,
 )
-
-_PAGE_OUT_OF_RANGE = 9650
-_WALKS = 5
-"""How often a list is read anew that changes while it is read, before it is taken as inexact."""
 
 _WRITE_URLS = {IntentKind.ASSOCIATE: "associateAssets", IntentKind.DISASSOCIATE: "disassociateAssets"}
 
@@ -55,42 +52,32 @@ class LicenseCalls:
 
     async def assets(self, access: Access) -> AssetList:
         """Return every asset of a library. A list that keeps changing while it is read ends up inexact."""
-        for _ in range(_WALKS):
-            listed = await self._read_assets(access)
-            if listed.exact:
-                break
+        walk: Walk | None = Walk()
+        while walk is not None:
+            async with aclosing(walk.through(self._asset_pages(access))) as pages:
+                found = [asset async for page in pages for asset in page.assets]
+            listed, walk = AssetList(found, exact=walk.exact), walk.following()
         return listed
 
     async def asset(self, access: Access, key: AssetKey) -> ListedAsset | None:
         """Return one asset as Apple counts it now."""
         query = {"adamId": key.adam_id, "pricingParam": key.pricing_param}
-        found = read_assets(await self._line.read("getAssets", access, query))
-        return next((each for each in found if each.facts.key == key), None)
+        page = read_assets(await self._line.read("getAssets", access, query))
+        return next((each for each in page.assets if each.facts.key == key), None)
 
     async def assignments(
         self, access: Access, key: AssetKey, *, first_page: int = 0
     ) -> AsyncGenerator[AssignmentPage, None]:
         """Yield who holds licences of an asset, page by page, once through the list from its `first_page` on.
 
-        Pages of one moment share their version. Who sees another one, or AppleRefused 9650 because the list
-        became shorter on the way, begins anew, and after some walks takes it as inexact.
+        Pages of one moment share their version. Raises AppleRefused: 9650 for a list that became shorter on the way.
         """
         query = {"adamId": key.adam_id, "pricingParam": key.pricing_param}
         async with aclosing(self._line.pages("getAssignments", access, query, first=first_page)) as bodies:
             async for body in bodies:
                 yield read_assignments(body, key)
 
-    async def _read_assets(self, access: Access) -> AssetList:
-        """Read the list once; not exact where its version changed on the way, or a page was gone."""
-        found: list[ListedAsset] = []
-        versions = set()
-        try:
-            async with aclosing(self._line.pages("getAssets", access)) as bodies:
-                async for body in bodies:
-                    found += read_assets(body)
-                    versions.add(body.get("versionId"))
-        except AppleRefused as refused:
-            if refused.failure.number != _PAGE_OUT_OF_RANGE or not versions:
-                raise
-            return AssetList(found, exact=False)
-        return AssetList(found, exact=len(versions) == 1)
+    async def _asset_pages(self, access: Access) -> AsyncGenerator[AssetPage, None]:
+        async with aclosing(self._line.pages("getAssets", access)) as bodies:
+            async for body in bodies:
+                yield read_assets(body)

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Protocol
 
+import structlog
+
 from licensing.apple.guard import Guard, Watch
 from licensing.apple.service import Service
 from licensing.apple.walks import PAGES_AT_ONCE, Body, walk
@@ -13,6 +15,8 @@ from licensing.model import Access, AppleRefused, Limits, OutcomeUnknown
 from shared.clock import Clock
 from shared.errors import ManagedDistributionError, Unavailable
 from shared.metrics import APPLE_REQUESTS
+
+_log = structlog.get_logger(__name__)
 
 
 class Budget(Protocol):
@@ -112,10 +116,16 @@ class Line:
         return answer
 
     async def _heed(self, access: Access, error: Exception) -> None:
-        """Slow the whole library down, for as long as Apple asks on whatever answer; look for new addresses."""
-        if isinstance(error, SlowDown):
-            await self._budget.slow_down(access.library_id, error.retry_after_seconds or None)
-        elif isinstance(error, Unavailable | AppleRefused | OutcomeUnknown) and error.retry_after_seconds:
-            await self._budget.pause(access.library_id, error.retry_after_seconds)
+        """Slow the whole library down, for as long as Apple asks on whatever answer; look for new addresses.
+
+        Raises nothing: the answer itself must not be lost, it may be the only proof that nothing was queued.
+        """
         if isinstance(error, Moved):
             self.service.forget()
+        try:
+            if isinstance(error, SlowDown):
+                await self._budget.slow_down(access.library_id, error.retry_after_seconds or None)
+            elif isinstance(error, Unavailable | AppleRefused | OutcomeUnknown) and error.retry_after_seconds:
+                await self._budget.pause(access.library_id, error.retry_after_seconds)
+        except Exception:  # noqa: BLE001 - who sent it waits by itself, and the next answer says it again
+            _log.exception("apple: a library could not be slowed down", library_id=access.library_id)

@@ -33,15 +33,17 @@ class PeopleCalls:
         """Ask Apple to end users: revocable licences come back, books stay spent. Raises as `create_users` does."""
         return await self._write("retireUsers", access, [NewAppleUser(each) for each in client_user_ids])
 
-    async def users(self, access: Access, *, since: str | None) -> AsyncGenerator[UserPage, None]:
-        """Yield the records of a library, or those changed since a version, page by page.
+    async def users(
+        self, access: Access, *, since: str | None, first_page: int = 0
+    ) -> AsyncGenerator[UserPage, None]:
+        """Yield the records of a library, or those changed since a version, page by page from `first_page` on.
 
         The version of the first page is the one to go on from: what changes under the walk comes then. A delta
         without rows is normal. Raises AppleRefused: 9721 for a version that Apple does not know (read all of
         it), 9650 for a list that became shorter on the way (begin anew).
         """
         query = {} if since is None else {"sinceVersionId": since}
-        async with aclosing(self._line.pages("getUsers", access, query)) as bodies:
+        async with aclosing(self._line.pages("getUsers", access, query, first=first_page)) as bodies:
             async for body in bodies:
                 yield read_users(body)
 

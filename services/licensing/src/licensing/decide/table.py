@@ -81,6 +81,7 @@ TABLE: Mapping[State, Mapping[Happening, Move]] = {
     },
     State.RESERVED: {
         Happening.REQUESTED: Move(None, Answer.RESERVED),
+        Happening.PROMISED: _AWAITING,
         Happening.SHRUNK: _WAITLISTED,
         Happening.DENIED: _REFUSED,
         Happening.REVOKED: _released(Held.LICENSE),

@@ -10,6 +10,7 @@ from licensing import work
 from licensing.decide.notice import ABOUT_ASSETS, ABOUT_USERS, NOTHING_SAID, Notice, read_notice
 from licensing.store import notifications
 from licensing.store.notifications import Read, Sealed
+from shared import worker
 from shared.database import Transaction
 from shared.metrics import APPLE_NOTIFICATIONS
 from shared.vault import KeyUnknown, SealBroken, Secret
@@ -41,7 +42,7 @@ async def read_notifications(tx: Transaction, *, sealer: Sealer) -> int:
     )
     events = {said.event_id for _, said in notices if said.event_id is not None}
     if events:
-        await notifications.hasten(tx, await notifications.work_of_covered(tx, sorted(events)))
+        await worker.hasten(tx, await notifications.work_of_covered(tx, sorted(events)))
     for library_id in sorted({each.library_id for each, said in notices if said.type in ABOUT_ASSETS}):
         await work.want_assets(tx, library_id)
     for library_id in sorted({each.library_id for each, said in notices if said.type in ABOUT_USERS}):

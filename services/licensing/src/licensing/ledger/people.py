@@ -27,11 +27,16 @@ async def refused(
 
 
 async def lost(tx: Transaction, library_id: str, user_ids: Collection[UUID]) -> None:
-    """Note that Apple took back what it could of what these people held: their Apple users were retired."""
+    """Note that Apple took back what it could of what these people held: their Apple users were retired.
+
+    What was not asked of Apple yet waits until they have accepted once more (R9).
+    """
     ledger = await Ledger.of_pools(tx, await licenses.pools_of_people(tx, user_ids))
     revocable = {pool.pool_id for pool in ledger.pools if pool.revocable}
     held = await licenses.of_people(tx, library_id, user_ids, State.ASSIGNED)
     ledger.move(Happening.LOST, [each for each in held if each.pool_id in revocable])
+    reserved = await licenses.of_people(tx, library_id, user_ids, State.RESERVED)
+    ledger.move(Happening.PROMISED, [each for each in reserved if each.state is State.RESERVED])
     await ledger.close()
 
 

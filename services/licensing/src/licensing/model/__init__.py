@@ -10,6 +10,7 @@ from licensing.model.apple import (
     AssetFacts,
     AssetKey,
     AssetList,
+    AssetPage,
     AssignmentPage,
     ClientConfig,
     ContentToken,
@@ -47,6 +48,7 @@ from licensing.model.ledger import (
     State,
 )
 from licensing.model.library import LibrarySettings
+from licensing.model.walk import Walk
 
 __all__ = [
     "HOLDING",
@@ -62,6 +64,7 @@ __all__ = [
     "AssetFacts",
     "AssetKey",
     "AssetList",
+    "AssetPage",
     "AssignmentPage",
     "Cause",
     "ClientConfig",
@@ -92,4 +95,5 @@ __all__ = [
     "Subscription",
     "TokenRefused",
     "UserPage",
+    "Walk",
 ]

@@ -100,6 +100,15 @@ class AssetList:
 
 
 @dataclass(frozen=True, slots=True)
+class AssetPage:
+    """A page of a library's assets."""
+
+    assets: Sequence[ListedAsset]
+    version_id: str
+    next_page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AssignmentPage:
     """A page of one asset's assignments: the devices in it, and the people; the last one names no next page."""
 
@@ -149,6 +158,7 @@ class UserPage:
 
     users: Sequence[AppleUserRow]
     version_id: str
+    next_page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from licensing.schemas.apple_users import AppleUserBody, AppleUserState, Reinvitation
 from licensing.schemas.content_tokens import ContentTokenBody, ContentTokenState, NewContentToken
+from licensing.schemas.fields import LibraryId
 from licensing.schemas.libraries import LibraryBody, LibraryChange, LibraryState, OtherService
 from licensing.schemas.licenses import LicenseBody, SettlementBody, WaitingBody
 from licensing.schemas.notifications import MalformedNotificationBody, MalformedNotificationDetail
@@ -24,6 +25,7 @@ __all__ = [
     "FullReconciliationBody",
     "LibraryBody",
     "LibraryChange",
+    "LibraryId",
     "LibraryState",
     "LicenseBody",
     "MalformedNotificationBody",

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from licensing.model import AppleUserStatus
-from licensing.schemas.fields import EXAMPLE_TIME, example, same
+from licensing.schemas.fields import EXAMPLE_TIME, LibraryId, example, same
 
 _USER = "0193f0a2-1111-7d6c-9a39-0d4b6f2f6c02"
 _OTHER = "0193f0a2-1111-7d6c-9a39-0d4b6f2f6c03"
@@ -92,4 +92,4 @@ class Reinvitation(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"library_id": "2049025000431439"}]}
     )
 
-    library_id: str = Field(max_length=200)
+    library_id: LibraryId

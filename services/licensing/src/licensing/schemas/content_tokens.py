@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from licensing.schemas.fields import EXAMPLE_POOL, EXAMPLE_TIME, example, same
+from licensing.schemas.fields import EXAMPLE_POOL, EXAMPLE_TIME, LibraryId, example, same
 
 ContentTokenState = Literal["claiming", "active", "suspended", "fenced", "replaced"]
 
@@ -21,10 +21,8 @@ class NewContentToken(BaseModel):
     )
 
     content_token: SecretStr = Field(max_length=16_384)
-    library_id: str | None = Field(
+    library_id: LibraryId | None = Field(
         default=None,
-        max_length=64,
-        pattern="^[!-~]+$",
         description="This is the renewal of that library: a token of another one is refused.",
     )
     takeover: bool = Field(

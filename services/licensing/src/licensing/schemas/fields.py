@@ -1,9 +1,12 @@
-"""What the bodies share: examples, and columns that are fields by the same name."""
+"""What bodies and parameters share: the id of a library, examples, and columns that are fields by the same name."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+LibraryId = Annotated[str, StringConstraints(max_length=64, pattern="^[!-~]+$")]
+"""Apple's uId: an id of one word, with nothing in it that a database could not hold."""
 
 EXAMPLE_ASSET = "0f3d5c1e-7c1d-5a55-9c6e-2f4f0f4f8a10"
 EXAMPLE_POOL = "0193f0a2-6f6e-7d6c-9a39-0d4b6f2f6c01"

@@ -16,6 +16,7 @@ from licensing.schemas.fields import (
     EXAMPLE_ENTITLEMENT,
     EXAMPLE_POOL,
     EXAMPLE_TIME,
+    LibraryId,
     example,
     same,
 )
@@ -40,7 +41,7 @@ class NewReconciliation(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"library_id": "2049025000431439"}]}
     )
 
-    library_id: Annotated[str, Field(max_length=64, pattern="^[!-~]+$")] | None = None
+    library_id: LibraryId | None = None
 
 
 class NewRepair(BaseModel):

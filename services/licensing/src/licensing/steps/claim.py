@@ -20,6 +20,8 @@ from shared.worker import WorkRow
 _NOT_CALLABLE = frozenset({9710, 9711, 9712, 9728})
 """Apple does not reach our door, or does not like its address: everything goes on without notifications."""
 _REPLACED = "content_token_replaced"
+_STOPPED = frozenset({"suspended", "fenced"})
+"""The states of a library in which its work is put off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class ClaimStep:
         library_id = config.library_id
         async with self._database.transaction() as tx:
             await worker.finish(tx, row)
+            if used.library_state in _STOPPED:
+                await worker.resume(tx)  # before the library: work rows are locked first, as everywhere
             await takeover.lock(tx, library_id)
             in_use = await content_tokens.in_use(tx, library_id)
             if in_use is None or in_use.token_id != used.token_id:
@@ -109,17 +113,16 @@ class ClaimStep:
             if subscribed is None:
                 await libraries.note_trouble(tx, library_id, "notifications_unreachable", None)
             await work.want_assets(tx, library_id)
-            if former in {"suspended", "fenced"}:
-                await self._resume(tx, row, library_id, former)
+            if former in _STOPPED:
+                await self._tell_resumed(tx, row, library_id, former)
 
     @staticmethod
-    async def _resume(tx: Transaction, row: WorkRow, library_id: str, former: str) -> None:
-        """Go on where work stood; after another party's hands, with Apple's lists read anew."""
+    async def _tell_resumed(tx: Transaction, row: WorkRow, library_id: str, former: str) -> None:
+        """Tell that work goes on where it stood; after another party's hands, with Apple's lists read anew."""
         if former == "fenced":
             pool_ids = await takeover.pools_of(tx, library_id)
             await pools.lock(tx, pool_ids)
             await work.want_lists(tx, pool_ids)
-        await libraries.resume_work(tx)
         await tell(tx, [ContentTokenResumed(library_id=library_id)], correlation_id=row.correlation_id)
 
     async def _fence(

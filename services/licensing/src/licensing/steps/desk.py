@@ -1,12 +1,12 @@
 """What every step works with: the database, the sealed tokens, and the paces that settings choose."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from licensing.model import Access, AppleFailure, Pool, TokenRefused
+from licensing.model import Access, AppleFailure, AppleRefused, Pool, TokenRefused
 from licensing.store import content_tokens, libraries, pools, takeover
 from licensing.store.content_tokens import READ_ONLY, TokenInUse
 from licensing.tokens_told import tell
@@ -31,12 +31,16 @@ _CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How soon the status of an event is read first, how often then, and when silence proves something."""
+    """How soon the status of an event is read first, how often then, and when silence proves something.
+
+    `part`: for how long a step reads a list before it leaves the rest to the next, well within its lease.
+    """
 
     first_status: timedelta = timedelta(seconds=30)
     next_status: timedelta = timedelta(seconds=30)
     proof: timedelta = timedelta(minutes=10)
     next_list: timedelta = timedelta(seconds=30)
+    part: timedelta = timedelta(seconds=30)
 
 
 class Desk:
@@ -88,18 +92,27 @@ class Desk:
         async with self.database.reading() as tx:
             return await pools.read(tx, pool_id)
 
+    def part(self) -> Callable[[], bool]:
+        """Begin a part of something long; return what says whether it took as long as it may."""
+        began = self.database.clock.monotonic()
+        return lambda: self.database.clock.monotonic() - began >= self.pace.part.total_seconds()
+
     @asynccontextmanager
     async def suspending(self, access: Access) -> AsyncIterator[None]:
         """Suspend the library if Apple refuses its content token inside the block; raises Unavailable then.
 
         All that is sent stops, reservations go on, and work resumes where it stood with a new token. A late
-        word about a token that was replaced meanwhile stops nothing: the stored one is tried at once.
+        word about a token that was replaced meanwhile stops nothing: the stored one is tried at once. Any other
+        refusal that the block left unheeded is Unavailable by its number.
         """
         try:
             yield
         except TokenRefused as refused:
             wait = SUSPENDED_RETRY_SECONDS if await self.suspend(access, refused.failure) else None
             raise Unavailable("library_suspended", retry_after_seconds=wait) from refused
+        except AppleRefused as refused:
+            wait = refused.retry_after_seconds
+            raise Unavailable(f"apple_{refused.failure.number}", retry_after_seconds=wait) from refused
 
     async def suspend(self, access: Access, failure: AppleFailure) -> bool:
         """Suspend a library in its own transaction, and tell it; return whether this is its content token still."""

@@ -28,6 +28,7 @@ from licensing.model import (
     TokenRefused,
 )
 from licensing.steps.desk import Desk
+from licensing.steps.keep import keep
 from licensing.steps.names import faults_of, names_of
 from licensing.steps.outside import Writer
 from licensing.steps.settle import ALL_DONE, put_back, settle
@@ -117,8 +118,9 @@ class IntentStep:
         return members[:most], names
 
     async def _note_event(self, row: WorkRow, intent: Intent, event_id: str) -> None:
+        """Keep the id of Apple's event before all else, also for whoever has taken the row from us meanwhile."""
+        await keep(self._database, lambda tx: intents.follow(tx, intent.intent_id, event_id))
         async with self._database.transaction() as tx:
-            await intents.follow(tx, intent.intent_id, event_id)
             covered = await intents.covered(tx, intent.intent_id, event_id)
             due_at = tx.now if covered else tx.now + self._desk.pace.first_status
             await worker.proceed(tx, row, payload=row.payload, due_at=due_at)

@@ -1,6 +1,10 @@
-"""Reads who holds the licences of one pool at Apple: it counts the foreign ones, and proves outcomes."""
+"""Reads who holds the licences of one pool at Apple: it counts the foreign ones, and proves outcomes.
+
+Most lists are read in one step. What takes longer is read in parts; the work row says where the next one begins.
+"""
 
 from collections.abc import Set as AbstractSet
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +14,6 @@ from licensing.decide import Repair, verdicts
 from licensing.ledger import Ledger
 from licensing.model import (
     Access,
-    AppleRefused,
     AssetKey,
     AssignmentPage,
     Holder,
@@ -18,19 +21,15 @@ from licensing.model import (
     Listing,
     Pool,
     Proof,
-    TokenRefused,
+    Walk,
 )
 from licensing.steps.desk import Desk
 from licensing.steps.outside import Lister
 from licensing.steps.settle import settle
-from licensing.store import apple_users, foreign, intents, licenses, pools, readings
+from licensing.store import apple_users, foreign, intents, licenses, listed, pools, readings
 from shared import worker
 from shared.database import Transaction
-from shared.errors import Unavailable
 from shared.worker import WorkRow
-
-_WALKS = 5
-"""How often a list is read anew that changes while it is read, before it is taken as inexact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +41,12 @@ class _Question:
     holders: AbstractSet[Holder]
 
 
-@dataclass(slots=True)
-class _Walk:
-    """What one reading of the list found."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Apple's names of those in the list who were asked about, or hold a licence that is not of our giving."""
 
-    present: set[Holder] = field(default_factory=set)
-    devices: set[str] = field(default_factory=set)
-    people: set[str] = field(default_factory=set)
-    versions: set[str] = field(default_factory=set)
-    complete: bool = True
-
-    @property
-    def exact(self) -> bool:
-        return self.complete and len(self.versions) == 1
+    serial_numbers: set[str] = field(default_factory=set)
+    client_user_ids: set[str] = field(default_factory=set)
 
 
 class ListStep:
@@ -66,69 +58,119 @@ class ListStep:
         self._apple = apple
 
     async def do(self, row: WorkRow) -> None:
-        """Read one pool's list, and write all that it proves in one transaction."""
-        pool_id = UUID(row.payload["pool_id"])
-        pool = await self._desk.pool(pool_id)
+        """Read a part of one pool's list; after the last, write all that it proves in one transaction."""
+        pool = await self._desk.pool(UUID(row.payload["pool_id"]))
         if pool is None:
             async with self._database.transaction() as tx:
                 await worker.finish(tx, row)
             return
-        key = AssetKey(pool.adam_id, pool.pricing_param)
         access = await self._desk.reading_access(pool.library_id)
-        question = await self._begin(pool_id)
+        question = await (self._resume(row) if "walk" in row.payload else self._begin(row, pool))
+        if question is None:
+            return
+        walk = Walk.of(row.payload.get("walk"))
         async with self._desk.suspending(access):
-            walk = await self._read(access, pool, key, question)
-            counted = await self._apple.asset(access, key)
+            found = await self._walk(access, pool, question, walk)
+            if walk.ended:
+                await self._recall(row, pool, walk, found)
+            following = walk.following()
+            if following is not None:
+                await self._go_on(row, pool, question, following, found if following is walk else None)
+                return
+            counted = await self._apple.asset(access, _key(pool))
         async with self._database.transaction() as tx:
             await worker.finish(tx, row)
-            await self._write(tx, pool, question, (walk, counted))
+            await listed.forget(tx, (row.id, pool.pool_id))
+            await self._write(tx, pool, question, walk, (found, counted))
 
-    async def _begin(self, pool_id: UUID) -> _Question:
-        """Mark the beginning: whoever wants a list from now on wants a later one."""
+    async def _begin(self, row: WorkRow, pool: Pool) -> _Question | None:
+        """Mark the beginning: whoever wants a list from now on wants a later one.
+
+        None while another reading of the same long list is under way: side by side, all would be slower.
+        """
         async with self._database.transaction() as tx:
-            await pools.lock(tx, [pool_id])
-            await pools.take_list(tx, pool_id)
-            intent_ids = {intent.intent_id for intent in await intents.ended(tx, pool_id)}
+            if await listed.under_way(tx, pool.pool_id):
+                due_at = tx.now + self._desk.pace.next_list
+                await worker.proceed(tx, row, payload=row.payload, due_at=due_at)
+                return None
+            await pools.lock(tx, [pool.pool_id])
+            await pools.take_list(tx, pool.pool_id)
+            intent_ids = {intent.intent_id for intent in await intents.ended(tx, pool.pool_id)}
             return _Question(tx.now, intent_ids, await licenses.holders(tx, intent_ids))
 
-    async def _read(self, access: Access, pool: Pool, key: AssetKey, question: _Question) -> _Walk:
-        for _ in range(_WALKS):
-            walk = await self._walk(access, pool, key, question)
-            if walk.exact:
-                break
-        return walk
+    async def _resume(self, row: WorkRow) -> _Question:
+        intent_ids = {UUID(each) for each in row.payload["intent_ids"]}
+        async with self._database.reading() as tx:
+            holders = await licenses.holders(tx, intent_ids)
+        return _Question(datetime.fromisoformat(row.payload["began"]), intent_ids, holders)
 
-    async def _walk(self, access: Access, pool: Pool, key: AssetKey, question: _Question) -> _Walk:
-        """Read the list once, page by page: memory holds only strangers, and what was asked about."""
-        walk = _Walk()
-        try:
-            async for page in self._apple.assignments(access, key):
-                walk.versions.add(page.version_id)
+    async def _walk(self, access: Access, pool: Pool, question: _Question, walk: Walk) -> _Found:
+        """Read a part page by page: memory holds only strangers, and what was asked about."""
+        found = _Found()
+        listing = self._apple.assignments(access, _key(pool), first_page=walk.next_page or 0)
+        async with aclosing(walk.through(listing, enough=self._desk.part())) as pages:
+            async for page in pages:
                 async with self._database.reading() as tx:
-                    await _note(tx, pool, page, question, walk)
-        except TokenRefused:
-            raise
-        except AppleRefused as refused:
-            if not walk.versions:
-                raise Unavailable(f"apple_{refused.failure.number}") from refused
-            walk.complete = False  # 9650: the list became shorter under us
-        return walk
+                    await _note(tx, pool, page, question, found)
+        return found
+
+    async def _recall(self, row: WorkRow, pool: Pool, walk: Walk, found: _Found) -> None:
+        """Add what earlier parts found. If the database lost any of it, the list was not read."""
+        kept = row.payload.get("kept", 0)
+        if not kept:
+            return
+        async with self._database.reading() as tx:
+            serial_numbers, client_user_ids = await listed.kept(tx, (row.id, pool.pool_id))
+        walk.complete &= len(serial_numbers) + len(client_user_ids) == kept
+        found.serial_numbers.update(serial_numbers)
+        found.client_user_ids.update(client_user_ids)
+
+    async def _go_on(
+        self, row: WorkRow, pool: Pool, question: _Question, walk: Walk, found: _Found | None
+    ) -> None:
+        """Leave the rest to the next step: of this walk, which found that, or of a new one."""
+        place = (row.id, pool.pool_id)
+        async with self._database.transaction() as tx:
+            kept = 0
+            if found is None:
+                await listed.forget(tx, place)
+            else:
+                kept = row.payload.get("kept", 0) + await listed.keep(
+                    tx, place, serial_numbers=found.serial_numbers, client_user_ids=found.client_user_ids
+                )
+            payload = {
+                "pool_id": str(pool.pool_id),
+                "began": question.began.isoformat(),
+                "intent_ids": sorted(map(str, question.intent_ids)),
+                "walk": walk.stored(),
+                "kept": kept,
+            }
+            await worker.proceed(tx, row, payload=payload, due_at=tx.now)
 
     async def _write(
-        self, tx: Transaction, pool: Pool, question: _Question, read: tuple[_Walk, ListedAsset | None]
+        self,
+        tx: Transaction,
+        pool: Pool,
+        question: _Question,
+        walk: Walk,
+        read: tuple[_Found, ListedAsset | None],
     ) -> None:
-        walk, counted = read
+        found, counted = read
         await pools.lock(tx, [pool.pool_id])
         if counted is not None:
             await readings.store_counts(tx, [pool.pool_id], [counted], question.began)
         if walk.exact:
             await foreign.store(
-                tx, pool.pool_id, devices=walk.devices, people=walk.people, since=question.began
+                tx,
+                pool.pool_id,
+                devices=found.serial_numbers,
+                people=found.client_user_ids,
+                since=question.began,
             )
         ledger = await Ledger.of_pools(tx, [pool.pool_id])
         await ledger.spend()
         await ledger.adopt_waiting(pool.pool_id)
-        listing = Listing(frozenset(walk.present), walk.exact)
+        listing = Listing(await _present(tx, pool, question, found), walk.exact)
         unsettled = False
         for intent in await intents.ended(tx, pool.pool_id):
             if intent.intent_id not in question.intent_ids:
@@ -144,10 +186,29 @@ class ListStep:
         await ledger.close()
 
 
-async def _note(tx: Transaction, pool: Pool, page: AssignmentPage, question: _Question, walk: _Walk) -> None:
+def _key(pool: Pool) -> AssetKey:
+    return AssetKey(pool.adam_id, pool.pricing_param)
+
+
+async def _note(
+    tx: Transaction, pool: Pool, page: AssignmentPage, question: _Question, found: _Found
+) -> None:
     """Keep of a page who was asked about, and who holds a licence that is not of our giving."""
     user_ids = await apple_users.user_ids(tx, pool.library_id, page.client_user_ids)
-    walk.present |= question.holders & {*page.serial_numbers, *user_ids.values()}
+    found.serial_numbers.update(name for name in page.serial_numbers if name in question.holders)
+    found.client_user_ids.update(name for name, user_id in user_ids.items() if user_id in question.holders)
     since = question.began
-    walk.devices.update(await foreign.strange_devices(tx, pool.pool_id, page.serial_numbers, since=since))
-    walk.people.update(await foreign.strange_people(tx, pool.pool_id, page.client_user_ids, since=since))
+    found.serial_numbers.update(
+        await foreign.strange_devices(tx, pool.pool_id, page.serial_numbers, since=since)
+    )
+    found.client_user_ids.update(
+        await foreign.strange_people(tx, pool.pool_id, page.client_user_ids, since=since)
+    )
+
+
+async def _present(tx: Transaction, pool: Pool, question: _Question, found: _Found) -> frozenset[Holder]:
+    """Return those who were asked about and are in the list."""
+    if not question.holders:
+        return frozenset()
+    user_ids = await apple_users.user_ids(tx, pool.library_id, found.client_user_ids)
+    return frozenset(question.holders & {*found.serial_numbers, *user_ids.values()})

@@ -1,6 +1,6 @@
 """What the steps need of Apple, each as little as it uses."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Protocol
 
 from licensing.model import (
@@ -50,25 +50,21 @@ class Writer(Protocol):
         ...
 
 
-class Lister(Protocol):
+class HolderLister(Protocol):
     """Reads who holds the licences of one asset."""
-
-    async def asset(self, access: Access, key: AssetKey) -> ListedAsset | None:
-        """Return one asset as Apple counts it now."""
-        ...
-
-    def assignments(self, access: Access, key: AssetKey) -> AsyncIterator[AssignmentPage]:
-        """Yield who holds licences of it, page by page."""
-        ...
-
-
-class PartLister(Protocol):
-    """Reads who holds the licences of one asset, a part at a time."""
 
     def assignments(
         self, access: Access, key: AssetKey, *, first_page: int = 0
     ) -> AsyncGenerator[AssignmentPage, None]:
         """Yield who holds licences of it, page by page; whoever stops early closes it."""
+        ...
+
+
+class Lister(HolderLister, Protocol):
+    """Reads who holds the licences of one asset, and how many those are."""
+
+    async def asset(self, access: Access, key: AssetKey) -> ListedAsset | None:
+        """Return one asset as Apple counts it now."""
         ...
 
 
@@ -125,7 +121,9 @@ class UserWriter(Protocol):
 class UserLister(Protocol):
     """Reads the users of a library."""
 
-    def users(self, access: Access, *, since: str | None) -> AsyncGenerator[UserPage, None]:
+    def users(
+        self, access: Access, *, since: str | None, first_page: int = 0
+    ) -> AsyncGenerator[UserPage, None]:
         """Yield the records, or those changed since a version, page by page; whoever stops early closes it."""
         ...
 
@@ -138,7 +136,5 @@ class Inviter(Protocol):
         ...
 
 
-class AppleService(
-    Writer, PartLister, Lister, AssetLister, Claimer, UserWriter, UserLister, Inviter, Protocol
-):
+class AppleService(Writer, Lister, AssetLister, Claimer, UserWriter, UserLister, Inviter, Protocol):
     """All of it: the client that main wires."""

@@ -6,7 +6,7 @@ that pool's list is read again.
 
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -14,20 +14,20 @@ from uuid import UUID
 from licensing import work
 from licensing.model import (
     Access,
-    AppleRefused,
     AssetKey,
     AssetList,
     AssignmentPage,
     Pool,
     Reading,
-    TokenRefused,
+    Walk,
 )
 from licensing.model.reconciling import Candidate, DifferenceClass, Found
 from licensing.reconcile import classify, counts_moved
 from licensing.steps.desk import Desk
-from licensing.steps.outside import AssetLister, PartLister
-from licensing.store import differences, pools, reconciliations
+from licensing.steps.outside import AssetLister, HolderLister
+from licensing.store import differences, listed, pools, reconciliations
 from licensing.store.differences import DOUBT
+from licensing.store.listed import Place
 from licensing.store.reconciliations import Comparison
 from shared import worker
 from shared.database import Transaction
@@ -35,50 +35,32 @@ from shared.errors import Unavailable
 from shared.ids import asset_id
 from shared.worker import WorkRow
 
-_WALKS = 5
-"""How often a list is read that changes while it is read, before absence from it is left for another day."""
-_PAGES_AT_ONCE = 200
-"""Read in one pass, which has to end within its lease: a quarter of a minute at Apple's 15 requests a second."""
-
 Known = Mapping[UUID, tuple[UUID, Reading, datetime]]
 """By asset: its pool here, Apple's counts as we know them, and when they were read."""
 
 
-class Auditor(AssetLister, PartLister, Protocol):
+class Auditor(AssetLister, HolderLister, Protocol):
     """Reads what a library owns, and who holds it."""
 
 
 @dataclass(slots=True)
-class _Walk:
-    """One reading of a list, and the page it stands at, None at the end; its rows are in the database."""
+class _Reading:
+    """One walk through a list: when it began, and how many rows of it are in the database."""
 
     began: datetime
-    page: int | None = 0
+    walk: Walk
     listed: int = 0
-    versions: set[str] = field(default_factory=set)
-    complete: bool = True
 
     @classmethod
-    def of(cls, stored: dict[str, Any] | None, now: datetime) -> "_Walk":
-        """Return the walk that the former pass stored, else one that begins now."""
+    def of(cls, stored: dict[str, Any] | None, now: datetime) -> "_Reading":
+        """Return the reading that the former pass stored, else one that begins now."""
         if stored is None:
-            return cls(now)
-        began = datetime.fromisoformat(stored["began"])
-        return cls(began, stored["page"], stored["listed"], set(stored["versions"]))
+            return cls(now, Walk())
+        return cls(datetime.fromisoformat(stored["began"]), Walk.of(stored["walk"]), stored["listed"])
 
     def stored(self) -> dict[str, Any]:
         """Return what the next pass needs to go on."""
-        versions = sorted(self.versions)[:2]  # two say as much as more: it changes while it is read
-        return {
-            "began": self.began.isoformat(),
-            "page": self.page,
-            "listed": self.listed,
-            "versions": versions,
-        }
-
-    @property
-    def exact(self) -> bool:
-        return self.complete and len(self.versions) == 1
+        return {"began": self.began.isoformat(), "walk": self.walk.stored(), "listed": self.listed}
 
 
 class ReconcileStep:
@@ -110,86 +92,81 @@ class ReconcileStep:
         pool = await self._desk.pool(pool_id)
         if pool is None:
             raise Unavailable("no_pool")
-        walk = await self._resume(row, pool)
-        await self._walk(row, access, pool, walk)
-        walks = row.payload["walks"] + (walk.page is None)
+        reading = await self._resume(row, pool)
+        await self._walk(row, access, pool, reading)
+        following = reading.walk.following()
         async with self._database.transaction() as tx:
-            if walk.page is not None or (not walk.exact and walks < _WALKS):
-                reached = None if walk.page is None else walk.stored()
-                payload = {**row.payload, "walks": walks, "walk": reached}
-                await worker.proceed(tx, row, payload=payload, due_at=tx.now)
+            if following is None:
+                await _go_on(tx, row, after=pool_id)
+                await self._compare(tx, _reconciliation(row), pool, reading)
                 return
-            await _go_on(tx, row, after=pool_id)
-            await self._compare(tx, _reconciliation(row), pool, walk)
+            if following is not reading.walk:
+                await listed.forget(tx, (_reconciliation(row), pool_id))
+                reading = _Reading(tx.now, following)
+            payload = {**row.payload, "reading": reading.stored()}
+            await worker.proceed(tx, row, payload=payload, due_at=tx.now)
 
-    async def _resume(self, row: WorkRow, pool: Pool) -> _Walk:
+    async def _resume(self, row: WorkRow, pool: Pool) -> _Reading:
         """Go on from where the former pass stood, or from the first page where the database holds anything else.
 
         It does so after a death in the middle of a pass. And PostgreSQL empties an unlogged table when it recovers.
         """
         place = (_reconciliation(row), pool.pool_id)
         async with self._database.transaction() as tx:
-            walk = _Walk.of(row.payload["walk"], tx.now)
-            if await reconciliations.listed(tx, *place) != walk.listed:
-                await reconciliations.forget_list(tx, *place)
-                walk = _Walk(tx.now)
-        return walk
+            reading = _Reading.of(row.payload["reading"], tx.now)
+            if await listed.count(tx, place) != reading.listed:
+                await listed.forget(tx, place)
+                reading = _Reading(tx.now, Walk(reading.walk.number))
+        return reading
 
-    async def _walk(self, row: WorkRow, access: Access, pool: Pool, walk: _Walk) -> None:
+    async def _walk(self, row: WorkRow, access: Access, pool: Pool, reading: _Reading) -> None:
         """Read a part of a list into the database, page by page: memory holds a few pages of it."""
         place = (_reconciliation(row), pool.pool_id)
-        key, first = AssetKey(pool.adam_id, pool.pricing_param), walk.page or 0
-        try:
-            async with aclosing(self._apple.assignments(access, key, first_page=first)) as pages:
-                async for page in pages:
-                    walk.versions.add(page.version_id)
-                    walk.listed += await self._store(place, page)
-                    walk.page = page.next_page
-                    if walk.page is None or walk.page >= first + _PAGES_AT_ONCE:
-                        break
-        except TokenRefused:
-            raise
-        except AppleRefused as refused:
-            if not walk.versions:
-                raise Unavailable(f"apple_{refused.failure.number}") from refused
-            walk.page, walk.complete = None, False  # 9650: the list became shorter under us
+        key, walk = AssetKey(pool.adam_id, pool.pricing_param), reading.walk
+        listing = self._apple.assignments(access, key, first_page=walk.next_page or 0)
+        async with aclosing(walk.through(listing, enough=self._desk.part())) as pages:
+            async for page in pages:
+                reading.listed += await self._keep(place, page)
 
-    async def _store(self, place: tuple[UUID, UUID], page: AssignmentPage) -> int:
+    async def _keep(self, place: Place, page: AssignmentPage) -> int:
         async with self._database.transaction() as tx:
-            return await reconciliations.store_page(
+            return await listed.keep(
                 tx, place, serial_numbers=page.serial_numbers, client_user_ids=page.client_user_ids
             )
 
-    async def _compare(self, tx: Transaction, reconciliation_id: UUID, pool: Pool, walk: _Walk) -> None:
+    async def _compare(self, tx: Transaction, reconciliation_id: UUID, pool: Pool, reading: _Reading) -> None:
         """Store where we differ, and have foreign assignments counted anew where others were found.
 
         Half a list would look like licences taken.
         """
-        if await reconciliations.listed(tx, reconciliation_id, pool.pool_id) != walk.listed:
+        place, exact = (reconciliation_id, pool.pool_id), reading.walk.exact
+        if await listed.count(tx, place) != reading.listed:
             raise Unavailable("list_lost")
         comparison = Comparison(
             reconciliation_id,
             pool.pool_id,
             pool.asset_id,
-            since=walk.began - DOUBT,
-            overdue=walk.began - self._desk.pace.proof,
-            exact=walk.exact,
+            since=reading.began - DOUBT,
+            overdue=reading.began - self._desk.pace.proof,
+            exact=exact,
         )
         async for some in reconciliations.candidates(tx, comparison):
-            found = [_found(each, kind, pool, walk) for each in some if (kind := classify(each.standing))]
+            found = [
+                _found(each, kind, pool, reading.began) for each in some if (kind := classify(each.standing))
+            ]
             await differences.insert(tx, reconciliation_id, found)
         if await reconciliations.foreign_moved(tx, reconciliation_id, pool.pool_id):
             await pools.lock(tx, [pool.pool_id])
             await work.want_lists(tx, [pool.pool_id])
-        await reconciliations.forget_list(tx, reconciliation_id, pool.pool_id)
-        await reconciliations.pool_read(tx, reconciliation_id, exact=walk.exact, listed=walk.listed)
+        await listed.forget(tx, place)
+        await reconciliations.pool_read(tx, reconciliation_id, exact=exact, listed=reading.listed)
 
 
 async def _go_on(tx: Transaction, row: WorkRow, *, after: UUID | None) -> None:
     """Go on to the next pool, or end: what earlier reconciliations left open is this one's from now on."""
     pool_id = await reconciliations.next_pool(tx, row.payload["library_id"], after=after)
     if pool_id is not None:
-        payload = {**row.payload, "pool_id": str(pool_id), "walks": 0, "walk": None}
+        payload = {**row.payload, "pool_id": str(pool_id), "reading": None}
         await worker.proceed(tx, row, payload=payload, due_at=tx.now)
         return
     reconciliation_id = _reconciliation(row)
@@ -230,13 +207,13 @@ def _counts(reading: Reading | None) -> dict[str, object]:
     return {"total": total, "retired": reading.retired, "unlimited": reading.unlimited}
 
 
-def _found(candidate: Candidate, kind: DifferenceClass, pool: Pool, walk: _Walk) -> Found:
+def _found(candidate: Candidate, kind: DifferenceClass, pool: Pool, began: datetime) -> Found:
     standing = candidate.standing
     return Found(
         kind,
         pool.asset_id,
         pool.pool_id,
-        walk.began,
+        began,
         {"state": standing.state},
         {"listed": standing.listed},
         candidate.holder,

@@ -1,32 +1,71 @@
 """Reads a library's Apple users: the authority on who is registered, who has joined and who was retired.
 
 What changed since the last reading is read page by page into the records, then judged set by set: memory holds
-a page, however many there are. A reading settles the requests that had ended when it began (promise 6).
+a page, however many there are. What takes longer than a step may is done in parts; the work row says how far it has
+come. A reading settles the requests that had ended when it began (promise 6).
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import asdict, dataclass, field
+from typing import Any
 from uuid import UUID
 
 from licensing import roster, sealed
 from licensing.decide.apple_users import Judged, contradicted, number_of, seen, settled
-from licensing.model import Access, AppleRefused, AppleUserRow, TokenRefused, UserPage
+from licensing.model import Access, AppleRefused, AppleUserRow, UserPage, Walk
 from licensing.model.people import UserRequest, Written
 from licensing.steps.desk import Desk
 from licensing.steps.outside import UserLister
 from licensing.store import apple_users, people, user_readings, user_records, user_writes
-from licensing.store.user_readings import FULL, Reading
+from licensing.store.user_readings import FULL
 from licensing.store.user_records import Record
 from shared import worker
 from shared.database import Transaction
-from shared.errors import Unavailable
 from shared.ids import new_id
 from shared.worker import WorkRow
 
-_WALKS = 5
-"""How often a list is read anew that changes while it is read, before it is taken as inexact."""
 _BAD_VERSION = 9721
 _NOBODY = UUID(int=0)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """How far a reading has come.
+
+    Records that it shows carry higher numbers than `after_number`, those of its present walk `number`. `since` is the
+    version it goes on from, None for a full one. It settles the requests `write_ids`. Who comes after `judged` in the
+    order of ids is still to be judged, and `doubtful` says that somebody contradicted Apple's numbers.
+    """
+
+    after_number: int
+    since: str | None
+    write_ids: list[str]
+    number: int | None = None
+    walk: Walk = field(default_factory=Walk)
+    judged: UUID = _NOBODY
+    doubtful: bool = False
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> "_Reading":
+        """Return a reading as it was stored."""
+        return cls(**{**stored, "walk": Walk.of(stored["walk"]), "judged": UUID(stored["judged"])})
+
+    def stored(self) -> dict[str, Any]:
+        """Return what the next step needs to go on, as JSON."""
+        return {**asdict(self), "walk": self.walk.stored(), "judged": str(self.judged)}
+
+    def begin_walk(self, walk: Walk) -> None:
+        """Read the list once more; its records carry a new number."""
+        self.walk, self.number = walk, None
+
+    @property
+    def version_id(self) -> str | None:
+        """Return the version to go on from: FULL where only the whole list tells, None for the former one."""
+        if self.doubtful and self.since is not None:
+            return FULL
+        return (next(iter(self.walk.versions)) or None) if self.walk.exact else None
 
 
 class UsersStep:
@@ -38,43 +77,65 @@ class UsersStep:
         self._apple = apple
 
     async def do(self, row: WorkRow) -> None:
-        """Read one library's users, all that is new of them."""
+        """Read one library's users, all that is new of them, or a part of it."""
         library_id = row.payload["library_id"]
-        async with self._database.transaction() as tx:
-            reading = await user_readings.begin(tx, library_id)
-            requests = {each.write_id: each for each in await user_writes.ended(tx, library_id)}
+        enough = self._desk.part()
+        reading, requests = await self._resume(row)
         access = await self._desk.reading_access(library_id)
-        async with self._desk.suspending(access):
-            version_id, exact = await self._read(access, reading)
-        if not exact:
+        if not reading.walk.ended:
+            async with self._desk.suspending(access):
+                await self._walk(access, reading, enough)
+            following = reading.walk.following()
+            if following is not None:
+                if following is not reading.walk:
+                    reading.begin_walk(following)
+                await self._go_on(row, reading)
+                return
+        if not reading.walk.exact:
             requests = {}  # what an inexact list lacks proves nothing
-        doubtful = await self._judge(library_id, reading, requests) and reading.since is not None
+        if not await self._judge(library_id, reading, requests, enough):
+            await self._go_on(row, reading)
+            return
         async with self._database.transaction() as tx:
             await roster.accept_left_behind(tx, library_id)
-        await self._end(row, requests, FULL if doubtful else version_id, exact=exact)
+        await self._end(row, reading, requests)
 
-    async def _read(self, access: Access, reading: Reading) -> tuple[str | None, bool]:
-        """Read into the records; return the version to go on from, None where the reading is not exact."""
-        since = reading.since
-        for _ in range(_WALKS):
+    async def _resume(self, row: WorkRow) -> tuple[_Reading, Mapping[UUID, UserRequest]]:
+        """Begin a reading, or go on with it; return it with the requests that it settles."""
+        library_id = row.payload["library_id"]
+        async with self._database.transaction() as tx:
+            if "reading" in row.payload:
+                reading = _Reading.of(row.payload["reading"])
+                ended = await user_writes.ended(tx, library_id)
+            else:  # in this order: who ends a request from now on, and wants a reading for it, waits for our commit
+                begun = await user_readings.begin(tx, library_id)
+                ended = await user_writes.ended(tx, library_id)
+                reading = _Reading(begun.number, begun.since, [str(each.write_id) for each in ended])
+        return reading, {each.write_id: each for each in ended if str(each.write_id) in reading.write_ids}
+
+    async def _go_on(self, row: WorkRow, reading: _Reading) -> None:
+        async with self._database.transaction() as tx:
+            payload = {**row.payload, "reading": reading.stored()}
+            await worker.proceed(tx, row, payload=payload, due_at=tx.now)
+
+    async def _walk(self, access: Access, reading: _Reading, enough: Callable[[], bool]) -> None:
+        """Read a part of the list into the records. A version that Apple does not know begins a full reading."""
+        if reading.number is None:
             async with self._database.transaction() as tx:
-                number = await user_readings.walk(tx, access.library_id)
-            try:
-                async with aclosing(self._apple.users(access, since=since)) as pages:
-                    versions = [await self._keep(access.library_id, number, page) async for page in pages]
-            except TokenRefused:
+                reading.number = await user_readings.walk(tx, access.library_id)
+        listing = self._apple.users(access, since=reading.since, first_page=reading.walk.next_page or 0)
+        try:
+            async with aclosing(reading.walk.through(listing, enough=enough)) as pages:
+                async for page in pages:
+                    await self._keep(access.library_id, reading.number, page)
+        except AppleRefused as refused:
+            if refused.failure.number != _BAD_VERSION or reading.since is None:
                 raise
-            except AppleRefused as refused:
-                if refused.failure.number == _BAD_VERSION and since is not None:
-                    since = None
-                    continue
-                raise Unavailable(f"apple_{refused.failure.number}") from refused
-            if len(set(versions)) == 1:
-                return versions[0], True
-        return None, False
+            reading.since = None
+            reading.begin_walk(Walk())
 
-    async def _keep(self, library_id: str, number: int, page: UserPage) -> str:
-        """Store a page of records; return its version."""
+    async def _keep(self, library_id: str, number: int, page: UserPage) -> None:
+        """Store a page of records."""
         async with self._database.transaction() as tx:
             ours = await apple_users.user_ids(tx, library_id, {row.client_user_id for row in page.users})
             records: dict[tuple[str, str], Record] = {}
@@ -83,7 +144,6 @@ class UsersStep:
                 if row.active or (record.client_user_id, record.id_hash) not in records:
                     records[record.client_user_id, record.id_hash] = record
             await user_records.store(tx, library_id, number, list(records.values()))
-        return page.version_id
 
     def _record(self, row: AppleUserRow, *, is_ours: bool) -> Record:
         code = row.invite_code if is_ours else None
@@ -95,25 +155,33 @@ class UsersStep:
             None if code is None else sealed.code_digest(code),
         )
 
-    async def _judge(self, library_id: str, reading: Reading, requests: Mapping[UUID, UserRequest]) -> bool:
-        """Judge whom the reading showed and who waits for it; return whether it contradicts Apple's numbers."""
+    async def _judge(
+        self,
+        library_id: str,
+        reading: _Reading,
+        requests: Mapping[UUID, UserRequest],
+        enough: Callable[[], bool],
+    ) -> bool:
+        """Judge whom the reading showed and who waits for it, or some of them; return whether that was everybody."""
         async with self._database.reading() as tx:
             members = sorted(await apple_users.of_writes(tx, requests))
-        doubtful = False
-        for start in range(0, len(members), roster.MOST_AT_ONCE):
-            doubtful |= await self._judge_set(
-                library_id, members[start : start + roster.MOST_AT_ONCE], requests
-            )
-        after = _NOBODY
         while True:
             async with self._database.reading() as tx:
                 shown = await user_records.touched(
-                    tx, library_id, after_reading=reading.number, after=after, limit=roster.MOST_AT_ONCE
+                    tx,
+                    library_id,
+                    after_reading=reading.after_number,
+                    after=reading.judged,
+                    limit=roster.MOST_AT_ONCE,
                 )
-            if not shown:
-                return doubtful
-            after = shown[-1]
-            doubtful |= await self._judge_set(library_id, shown, requests)
+            waiting = members[bisect(members, reading.judged) :][: roster.MOST_AT_ONCE]
+            some = sorted({*shown, *waiting})[: roster.MOST_AT_ONCE]
+            if not some:
+                return True
+            reading.doubtful |= await self._judge_set(library_id, some, requests)
+            reading.judged = some[-1]
+            if enough():
+                return False
 
     async def _judge_set(
         self, library_id: str, user_ids: Sequence[UUID], requests: Mapping[UUID, UserRequest]
@@ -127,16 +195,14 @@ class UsersStep:
             doubtful |= doubts
         return doubtful
 
-    async def _end(
-        self, row: WorkRow, requests: Mapping[UUID, UserRequest], version_id: str | None, *, exact: bool
-    ) -> None:
-        library_id = row.payload["library_id"]
+    async def _end(self, row: WorkRow, reading: _Reading, requests: Mapping[UUID, UserRequest]) -> None:
+        library_id, exact = row.payload["library_id"], reading.walk.exact
         async with self._database.transaction() as tx:
-            wanted = await user_readings.end(tx, library_id, version_id)
+            wanted = await user_readings.end(tx, library_id, reading.version_id)
             await user_writes.delete(tx, requests)
-            if wanted or not exact or version_id == FULL:
+            if wanted or not exact or reading.version_id == FULL:
                 due_at = tx.now if exact else tx.now + self._desk.pace.next_list
-                await worker.proceed(tx, row, payload=row.payload, due_at=due_at)
+                await worker.proceed(tx, row, payload={"library_id": library_id}, due_at=due_at)
             else:
                 await worker.finish(tx, row)
                 await user_readings.end_work(tx, library_id)

@@ -23,6 +23,7 @@ from licensing.model import (
 )
 from licensing.model.people import AppleUser, Person, UserRequest, UserState, UserWrite
 from licensing.steps.desk import Desk
+from licensing.steps.keep import keep
 from licensing.steps.outside import UserWriter
 from licensing.store import apple_users, people, user_writes
 from shared import worker
@@ -112,8 +113,8 @@ class UserWriteStep:
         except AppleRefused as refused:
             await self._refused(row, request, members, refused.failure)
         else:
+            await keep(self._database, lambda tx: user_writes.follow(tx, write_id, event_id))
             async with self._database.transaction() as tx:
-                await user_writes.follow(tx, write_id, event_id)
                 due_at = tx.now + self._desk.pace.first_status
                 await worker.proceed(tx, row, payload=row.payload, due_at=due_at)
 

@@ -5,11 +5,15 @@ from datetime import datetime
 from uuid import UUID
 
 from licensing.model import Holder
+from licensing.store.differences import DOUBT
 from licensing.store.license_rows import by_kind
 from shared.database import Transaction
 
 _OF_DEVICES, _OF_PEOPLE = False, True
-_OURS = "license.state IN ('reserved', 'assigned', 'releasing', 'spent') OR license.changed_at >= $3"
+_OURS = """
+license.state IN ('reserved', 'assigned', 'releasing', 'spent')
+OR (license.state IN ('released', 'refused', 'failed', 'lost') AND license.changed_at >= $3)
+"""
 _STRANGE_DEVICES = f"""
 SELECT listed.name FROM unnest($2::text[]) AS listed (name)
 WHERE NOT EXISTS (SELECT FROM license
@@ -23,6 +27,7 @@ LEFT JOIN apple_user ON apple_user.library_id = pool.library_id
 WHERE NOT EXISTS (SELECT FROM license
                   WHERE license.pool_id = $1 AND license.user_id = apple_user.user_id AND ({_OURS}))
 """
+_LISTED_LATER = "SELECT coalesce(listed_at > $2, false) FROM pool WHERE id = $1"
 _FORGET = """
 DELETE FROM foreign_assignment AS known
 WHERE pool_id = $1 AND of_people = $3
@@ -49,15 +54,18 @@ SELECT holder FROM adopted
 async def strange_devices(
     tx: Transaction, pool_id: UUID, serial_numbers: Collection[str], *, since: datetime
 ) -> list[str]:
-    """Return those of the serials that Apple lists that hold nothing of ours, nor did `since` then."""
-    return [row[0] for row in await tx.raw.fetch(_STRANGE_DEVICES, pool_id, serial_numbers, since)]
+    """Return those of the serials that Apple lists that hold nothing of ours, nor did `since` then, nearly.
+
+    What was given back while a list is read may be in it still, and would be adopted with no licence behind it.
+    """
+    return [row[0] for row in await tx.raw.fetch(_STRANGE_DEVICES, pool_id, serial_numbers, since - DOUBT)]
 
 
 async def strange_people(
     tx: Transaction, pool_id: UUID, client_user_ids: Collection[str], *, since: datetime
 ) -> list[str]:
     """Return the same for people, by their client user ids."""
-    return [row[0] for row in await tx.raw.fetch(_STRANGE_PEOPLE, pool_id, client_user_ids, since)]
+    return [row[0] for row in await tx.raw.fetch(_STRANGE_PEOPLE, pool_id, client_user_ids, since - DOUBT)]
 
 
 async def store(
@@ -70,8 +78,10 @@ async def store(
 ) -> None:
     """Store who in a locked pool is foreign, by a list whose reading began `since` then.
 
-    Who asked us while it was read is ours by now.
+    Who asked us while it was read is ours by now. A reading that began earlier than the stored one changes nothing.
     """
+    if await tx.raw.fetchval(_LISTED_LATER, pool_id, since):
+        return
     strangers = {
         _OF_DEVICES: await strange_devices(tx, pool_id, devices, since=since),
         _OF_PEOPLE: await strange_people(tx, pool_id, people, since=since),

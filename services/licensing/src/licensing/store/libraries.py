@@ -50,9 +50,6 @@ UPDATE library SET preference = coalesce($2, preference), reclaim = coalesce($3:
        repairs = coalesce($4::text[], repairs)
 WHERE id = $1 RETURNING id
 """
-_RESUME_WORK = """
-UPDATE work SET due_at = $1 WHERE lease IS NULL AND due_at > $1 AND attempts > 0
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +140,3 @@ async def change(tx: Transaction, library_id: str, settings: LibrarySettings) ->
 async def unnotified(tx: Transaction, *, errand: str) -> Sequence[str]:
     """Return the libraries whose notifications do not reach us, and for which no such errand is waiting."""
     return [row["id"] for row in await tx.raw.fetch(_UNNOTIFIED, errand)]
-
-
-async def resume_work(tx: Transaction) -> None:
-    """Try at once again what was put off."""
-    await tx.raw.execute(_RESUME_WORK, tx.now)
-    tx.after_commit(tx.nudges.work.ring)

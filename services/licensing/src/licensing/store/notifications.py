@@ -51,7 +51,6 @@ WHERE user_write.event_id = ANY ($1::text[]) AND ended_at IS NULL
           WHERE notification.event_id = user_write.event_id
             AND notification.library_id = user_write.library_id)
 """
-_HASTEN = "UPDATE work SET due_at = $2 WHERE id = ANY ($1::uuid[]) AND due_at > $2"
 _FORGET = """
 DELETE FROM notification
 WHERE ctid = ANY (ARRAY(SELECT ctid FROM notification WHERE processed_at < $1 LIMIT $2))
@@ -139,12 +138,6 @@ async def mark_read(tx: Transaction, notices: Sequence[Read]) -> None:
 async def work_of_covered(tx: Transaction, event_ids: Sequence[str]) -> list[UUID]:
     """Return the work rows of the events whose every task has been told of, by the library that they belong to."""
     return [row["work_id"] for row in await tx.raw.fetch(_THROUGH, event_ids)]
-
-
-async def hasten(tx: Transaction, work_ids: Sequence[UUID]) -> None:
-    """Let these be done now."""
-    await tx.raw.execute(_HASTEN, work_ids, tx.now)
-    tx.after_commit(tx.nudges.work.ring)
 
 
 async def forget(tx: Transaction, before: datetime, *, limit: int) -> int:

@@ -1,6 +1,6 @@
 """Reconciliations while they read: what Apple lists, beside our own rows, whole sets at a time."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -27,12 +27,6 @@ _NEXT_POOL = """
 SELECT id FROM pool WHERE library_id = $1 AND id > coalesce($2::uuid, '00000000-0000-0000-0000-000000000000')
 ORDER BY id LIMIT 1
 """
-_FORGET_LIST = "DELETE FROM listed_assignment WHERE reconciliation_id = $1 AND pool_id = $2"
-_LIST = """
-INSERT INTO listed_assignment (reconciliation_id, pool_id, of_people, holder)
-SELECT $1, $2, $3, unnest($4::text[]) ON CONFLICT DO NOTHING
-"""
-_LISTED = "SELECT count(*) FROM listed_assignment WHERE reconciliation_id = $1 AND pool_id = $2"
 _READ = """
 UPDATE reconciliation SET pools = pools + 1, inexact = inexact + $2::int, listed = listed + $3 WHERE id = $1
 """
@@ -46,7 +40,7 @@ SELECT EXISTS (SELECT FROM difference
                                      = (difference.pool_id, difference.of_people, difference.holder)))
     OR EXISTS (SELECT FROM foreign_assignment AS known
                WHERE pool_id = $2 AND NOT EXISTS (SELECT FROM listed_assignment AS listed
-                                                  WHERE listed.reconciliation_id = $1
+                                                  WHERE listed.reading_id = $1
                                                     AND (listed.pool_id, listed.of_people, listed.holder)
                                                       = (known.pool_id, known.of_people, known.holder)))
 """
@@ -55,7 +49,7 @@ SELECT EXISTS (SELECT FROM difference
 _CANDIDATES = """
 WITH listed AS (
     SELECT listed.holder AS name, {key} AS key FROM listed_assignment AS listed {joined}
-    WHERE listed.reconciliation_id = $1 AND listed.pool_id = $2 AND listed.of_people = {of_people}
+    WHERE listed.reading_id = $1 AND listed.pool_id = $2 AND listed.of_people = {of_people}
 ), living AS (
     SELECT {column} AS key, license.entitlement_id, license.state, coalesce(intent.sent_at < $5, false) AS overdue
     FROM license LEFT JOIN intent ON intent.id = license.intent_id
@@ -135,31 +129,6 @@ async def next_pool(tx: Transaction, library_id: str, *, after: UUID | None) -> 
     """Return the pool that is read next."""
     pool_id: UUID | None = await tx.raw.fetchval(_NEXT_POOL, library_id, after)
     return pool_id
-
-
-async def forget_list(tx: Transaction, reconciliation_id: UUID, pool_id: UUID) -> None:
-    """Delete what a reading of a pool's list stored."""
-    await tx.raw.execute(_FORGET_LIST, reconciliation_id, pool_id)
-
-
-async def store_page(
-    tx: Transaction,
-    place: tuple[UUID, UUID],
-    *,
-    serial_numbers: Collection[str],
-    client_user_ids: Collection[str],
-) -> int:
-    """Store a page of a list; `place` is the reconciliation and the pool. Return how many were new in it."""
-    stored = 0
-    for of_people, holders in ((False, serial_numbers), (True, client_user_ids)):
-        if holders:
-            stored += int((await tx.raw.execute(_LIST, *place, of_people, holders)).split()[-1])
-    return stored
-
-
-async def listed(tx: Transaction, reconciliation_id: UUID, pool_id: UUID) -> int:
-    """Count what is stored of a pool's list."""
-    return int(await tx.raw.fetchval(_LISTED, reconciliation_id, pool_id))
 
 
 async def candidates(tx: Transaction, comparison: Comparison) -> AsyncIterator[list[Candidate]]:

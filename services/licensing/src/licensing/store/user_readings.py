@@ -11,12 +11,15 @@ INSERT INTO user_reading (library_id, wanted) VALUES ($1, true)
 ON CONFLICT (library_id) DO UPDATE SET wanted = true RETURNING work_id
 """
 _BEGIN_WORK = "UPDATE user_reading SET work_id = $2 WHERE library_id = $1"
-# What Apple asked us to wait for is not brought forward.
-_HASTEN = "UPDATE work SET due_at = $2 WHERE id = $1 AND due_at > $2 AND attempts = 0"
-_BEGIN = "UPDATE user_reading SET wanted = false WHERE library_id = $1 RETURNING number, version_id"
+_BEGIN = """
+UPDATE user_reading SET wanted = false, version_id = nullif(version_id, '') WHERE library_id = $1
+RETURNING number, version_id
+"""
 _WALK = "UPDATE user_reading SET number = number + 1 WHERE library_id = $1 RETURNING number"
+# Whoever wants the whole list while a part of it is read wants it after that.
 _READ = """
-UPDATE user_reading SET version_id = coalesce($2, version_id), read_at = $3 WHERE library_id = $1 RETURNING wanted
+UPDATE user_reading SET version_id = CASE WHEN version_id = '' THEN '' ELSE coalesce($2, version_id) END, read_at = $3
+WHERE library_id = $1 RETURNING wanted
 """
 _END_WORK = "UPDATE user_reading SET work_id = NULL WHERE library_id = $1"
 _FROM_THE_BEGINNING = "UPDATE user_reading SET version_id = '' WHERE library_id = $1"
@@ -53,16 +56,10 @@ async def begin_work(tx: Transaction, library_id: str, work_id: UUID) -> None:
     await tx.raw.execute(_BEGIN_WORK, library_id, work_id)
 
 
-async def hasten(tx: Transaction, work_id: UUID) -> None:
-    """Let it be done now."""
-    await tx.raw.execute(_HASTEN, work_id, tx.now)
-    tx.after_commit(tx.nudges.work.ring)
-
-
 async def begin(tx: Transaction, library_id: str) -> Reading:
     """Begin a reading: whoever wants one from now on wants a later one."""
     number, version_id = await tx.raw.fetchrow(_BEGIN, library_id)
-    return Reading(number, version_id or None)
+    return Reading(number, version_id)
 
 
 async def walk(tx: Transaction, library_id: str) -> int:

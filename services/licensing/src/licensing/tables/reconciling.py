@@ -29,9 +29,9 @@ reconciliation = sa.Table(
 )
 
 listed_assignment = sa.Table(
-    "listed_assignment",  # one reading of one list, until it is compared; read again where it was lost
+    "listed_assignment",  # what one reading saw of one list, until it is at its end; read again where it was lost
     metadata,
-    sa.Column("reconciliation_id", sa.Uuid, primary_key=True),
+    sa.Column("reading_id", sa.Uuid, primary_key=True),  # the reconciliation, or the work row of a reading
     sa.Column("pool_id", sa.Uuid, primary_key=True),
     # As in foreign_assignment: a serial number, or a client user id.
     sa.Column("of_people", sa.Boolean, primary_key=True),

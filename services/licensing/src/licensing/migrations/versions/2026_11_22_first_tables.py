@@ -553,11 +553,11 @@ def _create_reconciliations() -> None:
     )
     op.create_table(
         "listed_assignment",
-        sa.Column("reconciliation_id", sa.Uuid(), nullable=False),
+        sa.Column("reading_id", sa.Uuid(), nullable=False),
         sa.Column("pool_id", sa.Uuid(), nullable=False),
         sa.Column("of_people", sa.Boolean(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("reconciliation_id", "pool_id", "of_people", "holder"),
+        sa.PrimaryKeyConstraint("reading_id", "pool_id", "of_people", "holder"),
         prefixes=["UNLOGGED"],
     )
     op.create_table(
