@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import resource
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,18 @@ def resident_megabytes(pid: int) -> float:
     """Return how much memory of this machine a process occupies now."""
     said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)  # noqa: S603, S607 - the system's own ps
     return int(said.stdout) / 1024
+
+
+def most_resident_megabytes() -> float:
+    """Return the most memory that this process ever occupied.
+
+    Linux's ru_maxrss would count what the parent occupied before this program was started in its copy.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # bytes on macOS
+    [held] = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(held) / 1024
 
 
 def _processor() -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import resource
 import ssl
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import httpx2
 
 from bench.figures import Figure, Size
 from bench.licensing_database import ASSET_ID, LIBRARY, NOON, begin, licensing_database
+from bench.machine import most_resident_megabytes
 from licensing import work
 from licensing.apple import Apple, Wire, http_client
 from licensing.handlers import begin_reconciliations
@@ -185,9 +185,7 @@ async def _reconcile(ground: _Ground) -> dict[str, Any]:
         raise TimeoutError(f"it has not ended after {_PATIENCE_SECONDS:g} s")
     found = {row["class"]: row["count"] for row in await database.fetch(_FOUND)}
     await database.close()
-    # The most it ever held, in kilobytes on Linux.
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "megabytes": megabytes, "found": found}
+    return {"seconds": seconds, "megabytes": most_resident_megabytes(), "found": found}
 
 
 if __name__ == "__main__":
