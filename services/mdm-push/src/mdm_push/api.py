@@ -35,7 +35,7 @@ from shared.web import (
     Page,
     answer_once,
     decode_cursor,
-    encode_cursor,
+    page_of,
 )
 
 B = TypeVar("B", bound=BaseModel)
@@ -160,6 +160,4 @@ def _after(cursor: str | None) -> UUID | None:
 
 
 def _page(kind: type[B], rows: Sequence[queries.Row], limit: int) -> Page[B]:
-    items = [kind(**row) for row in rows[:limit]]
-    more = len(rows) > limit
-    return Page(items=items, next_cursor=encode_cursor(rows[limit - 1]["id"]) if more else None)
+    return page_of(rows, limit, lambda row: kind(**row), "id")

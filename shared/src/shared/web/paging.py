@@ -2,16 +2,26 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel
 
 from shared.errors import Invalid
 
+
+class Columns(Protocol):
+    """A row of a query: its values by the names of their columns."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Return the value of a column."""
+        ...
+
+
 Item = TypeVar("Item")
+Row = TypeVar("Row", bound=Columns)
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many items a page holds at most.")]
 Cursor = Annotated[
@@ -25,6 +35,18 @@ class Page(BaseModel, Generic[Item]):
 
     items: list[Item]
     next_cursor: str | None = None
+
+
+def page_of(rows: Sequence[Row], limit: int, body: Callable[[Row], Item], *order: str) -> Page[Item]:
+    """Return the page that these rows make: one row more than `limit` was read where the list goes on.
+
+    `order` names the columns by which the list is ordered; their values in the last row shown are its cursor.
+    """
+    goes_on = len(rows) > limit
+    return Page(
+        items=[body(row) for row in rows[:limit]],
+        next_cursor=encode_cursor(*(rows[limit - 1][name] for name in order)) if goes_on else None,
+    )
 
 
 def encode_cursor(*parts: object) -> str:

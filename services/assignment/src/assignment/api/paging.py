@@ -5,7 +5,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from assignment.queries.pages import Part, Row
-from shared.web import Page, decode_cursor, encode_cursor
+from shared.web import Page, decode_cursor, page_of
 
 B = TypeVar("B")
 
@@ -18,8 +18,4 @@ def part_of(limit: int, cursor: str | None) -> Part:
 
 def page(rows: Sequence[Row], body: Callable[[Row], B], part: Part, *, by: str = "id") -> Page[B]:
     """Return a page; its cursor is the value of the ordering column in the last row shown."""
-    more = len(rows) > part.limit
-    return Page(
-        items=[body(row) for row in rows[: part.limit]],
-        next_cursor=encode_cursor(rows[part.limit - 1][by]) if more else None,
-    )
+    return page_of(rows, part.limit, body, by)

@@ -22,7 +22,7 @@ from shared.web import (
     Page,
     answer_once,
     decode_cursor,
-    encode_cursor,
+    page_of,
 )
 
 _MOST_LIBRARIES = 1_000
@@ -50,9 +50,7 @@ def router(database: Database) -> APIRouter:
             limit=limit + 1,
             after=(place[0], place[1]) if place else None,
         )
-        shown = [AppleUserBody.of(row) for row in rows[:limit]]
-        more = encode_cursor(shown[-1].user_id, shown[-1].library_id) if len(rows) > limit else None
-        return Page(items=shown, next_cursor=more)
+        return page_of(rows, limit, AppleUserBody.of, "user_id", "library_id")
 
     @routes.get("/{user_id}", summary="One person's Apple users, one a library")
     async def read_apple_users(user_id: UUID) -> Page[AppleUserBody]:

@@ -23,8 +23,8 @@ from shared.web import (
     Page,
     answer_once,
     decode_cursor,
-    encode_cursor,
     first_answer,
+    page_of,
 )
 
 
@@ -94,9 +94,7 @@ def _add_reads(routes: APIRouter, database: Database) -> None:
             limit=limit + 1,
             before=place[0] if place else None,
         )
-        shown = [ContentTokenBody.of(row) for row in rows[:limit]]
-        more = encode_cursor(shown[-1].content_token_id) if len(rows) > limit else None
-        return Page(items=shown, next_cursor=more)
+        return page_of(rows, limit, ContentTokenBody.of, "id")
 
     @routes.get("/{content_token_id}", summary="One content token", dependencies=[requires("licenses:read")])
     async def read_content_token(content_token_id: UUID) -> ContentTokenBody:

@@ -8,7 +8,7 @@ from licensing.schemas import LibraryBody, LibraryChange, LibraryId, LibraryStat
 from shared.auth import requires
 from shared.database import Database
 from shared.errors import NotFound
-from shared.web import CorrelationId, Cursor, Limit, Page, decode_cursor, encode_cursor
+from shared.web import CorrelationId, Cursor, Limit, Page, decode_cursor, page_of
 
 
 def router(database: Database) -> APIRouter:
@@ -32,10 +32,7 @@ def _add_reads(routes: APIRouter, database: Database) -> None:
         place = decode_cursor(cursor, int, str)
         after = None if place is None else (place[0], place[1])
         rows = await queries.list_libraries(database, state, limit=limit + 1, after=after)
-        shown = [LibraryBody.of(row) for row in rows[:limit]]
-        last = shown[-1] if shown else None
-        more = encode_cursor(last.preference, last.library_id) if last and len(rows) > limit else None
-        return Page(items=shown, next_cursor=more)
+        return page_of(rows, limit, LibraryBody.of, "preference", "library_id")
 
     @routes.get("/{library_id}", summary="One library", dependencies=[requires("licenses:read")])
     async def read_library(library_id: LibraryId) -> LibraryBody:

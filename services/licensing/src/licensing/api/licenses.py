@@ -14,7 +14,7 @@ from shared.auth import requires
 from shared.database import Database
 from shared.errors import NotFound
 from shared.events.event import SerialNumber
-from shared.web import Cursor, Limit, Page, decode_cursor, encode_cursor
+from shared.web import Cursor, Limit, Page, decode_cursor, page_of
 
 
 def _of_waiting(
@@ -47,9 +47,7 @@ def router(database: Database) -> APIRouter:
         rows = await queries.list_licenses(
             database, wanted, limit=limit + 1, after=place[0] if place else None
         )
-        shown = [LicenseBody.of(row) for row in rows[:limit]]
-        more = encode_cursor(shown[-1].entitlement_id) if len(rows) > limit else None
-        return Page(items=shown, next_cursor=more)
+        return page_of(rows, limit, LicenseBody.of, "entitlement_id")
 
     @routes.get("/{entitlement_id}", summary="The licence of one entitlement")
     async def read_license(entitlement_id: UUID) -> LicenseBody:
@@ -77,8 +75,6 @@ def waitlist(database: Database) -> APIRouter:
         rows = await queries.list_waiting(
             database, wanted, limit=limit + 1, after=(place[0], place[1]) if place else None
         )
-        shown = [WaitingBody.of(row) for row in rows[:limit]]
-        more = encode_cursor(shown[-1].pool_id, shown[-1].position) if len(rows) > limit else None
-        return Page(items=shown, next_cursor=more)
+        return page_of(rows, limit, WaitingBody.of, "pool_id", "position")
 
     return routes

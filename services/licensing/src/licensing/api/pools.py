@@ -12,7 +12,7 @@ from shared.auth import requires
 from shared.database import Database
 from shared.errors import NotFound
 from shared.events.event import AdamId
-from shared.web import Cursor, Limit, Page, decode_cursor, encode_cursor
+from shared.web import Cursor, Limit, Page, decode_cursor, page_of
 
 
 def router(database: Database) -> APIRouter:
@@ -31,9 +31,7 @@ def router(database: Database) -> APIRouter:
         place = decode_cursor(cursor, UUID)
         wanted = PoolFilter(asset_id=asset_id, library_id=library_id, adam_id=adam_id)
         rows = await queries.list_pools(database, wanted, limit=limit + 1, after=place[0] if place else None)
-        shown = [PoolBody.of(row) for row in rows[:limit]]
-        more = encode_cursor(shown[-1].pool_id) if len(rows) > limit else None
-        return Page(items=shown, next_cursor=more)
+        return page_of(rows, limit, PoolBody.of, "id")
 
     @routes.get("/{pool_id}", summary="One pool")
     async def read_pool(pool_id: UUID) -> PoolBody:

@@ -29,7 +29,7 @@ from shared.web import (
     Page,
     answer_once,
     decode_cursor,
-    encode_cursor,
+    page_of,
 )
 
 _UNKNOWN = NotFound("unknown_reconciliation", "there is no reconciliation by this id")
@@ -120,9 +120,7 @@ def _add_reads(routes: APIRouter, database: Database) -> None:
         rows = await queries.list_reconciliations(
             database, library_id, limit=limit + 1, before=place[0] if place else None
         )
-        shown = [ReconciliationBody.of(row) for row in rows[:limit]]
-        more = encode_cursor(shown[-1].reconciliation_id) if len(rows) > limit else None
-        return Page(items=shown, next_cursor=more)
+        return page_of(rows, limit, ReconciliationBody.of, "id")
 
     @routes.get(
         "/{reconciliation_id}",
@@ -161,6 +159,4 @@ def _add_differences(routes: APIRouter, database: Database) -> None:
         )
         if rows is None:
             raise _UNKNOWN
-        shown = [DifferenceBody.of(row) for row in rows[:limit]]
-        more = encode_cursor(shown[-1].difference_id) if len(rows) > limit else None
-        return Page(items=shown, next_cursor=more)
+        return page_of(rows, limit, DifferenceBody.of, "id")
